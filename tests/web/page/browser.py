@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Locator, Page, sync_playwright
 
-from hyperhive_cli.core.settings import HISTORY_CAPACITY
+from hyperhive_cli.core.events import BusEvent
+from hyperhive_cli.transcript.view import RowsView
 from tests.conftest import CHROMIUM, LIMIT_S, wait_until
 from tests.harness import Hive
 
@@ -30,9 +31,9 @@ ARGUMENTS = [
 ]
 DESKTOP, PHONE = (1280, 800), (390, 780)
 AXE = Path(__file__).parent / "vendor" / "axe.js"
-# Each number on the page, where it stands: rows in their order, then what stands within rows.
-_NUMBERS = "() => [...document.querySelectorAll('.rows [data-seq]')].map((row) => Number(row.dataset.seq))"
-_ROW_NUMBERS = "() => [...document.querySelectorAll('.rows > [data-seq]')].map((row) => Number(row.dataset.seq))"
+# The numbers of the records that each element shows, in the order of the page.
+_NUMBERS = """() => [...document.querySelectorAll(".feed [data-seqs]")]
+  .map((one) => one.dataset.seqs.split(" ").filter(Boolean).map(Number))"""
 
 
 @contextmanager
@@ -86,27 +87,37 @@ class Window:
         self.field.fill(text)
         self.field.press("Control+Enter")
 
+    def blocks(self) -> list[list[int]]:
+        """Return the numbers of the records that each block shows."""
+        found: list[list[int]] = self.page.evaluate(_NUMBERS)
+        return [numbers for numbers in found if numbers]
+
     def numbers(self) -> list[int]:
-        found: list[int] = self.page.evaluate(_NUMBERS)
-        return found
+        """Return the numbers of all records that the feed shows, in order."""
+        return sorted({number for numbers in self.blocks() for number in numbers})
 
     def check_rows(self) -> list[int]:
-        """Wait until the page shows the end of the history; check that every event is shown once and in order.
+        """Wait until the feed shows the end of the history; check that every record is shown once and in order.
 
-        A history that has not been swept yet may hold more than the page asks for. Later events are ignored.
+        Records without rows are not shown. Older ones than the first one may have left the page, but for the head of
+        the turn in which it starts. Later events are ignored.
         """
-        stored = stored_numbers(self.hive.state_dir)[-HISTORY_CAPACITY:]
+        stored = shown_numbers(self.hive.state_dir)
         wait_until(lambda: max(self.numbers(), default=0) >= stored[-1])
-        shown = self.numbers()
-        assert sorted(number for number in shown if number <= stored[-1]) == stored
-        rows: list[int] = self.page.evaluate(_ROW_NUMBERS)
-        assert rows == sorted(rows)
-        return shown
+        blocks = self.blocks()
+        firsts = [numbers[0] for numbers in blocks]
+        assert firsts == sorted(firsts)
+        head, *shown = sorted({number for numbers in blocks for number in numbers})
+        assert head in stored
+        assert [number for number in shown if number <= stored[-1]] == [
+            number for number in stored if shown and number >= shown[0]
+        ]
+        return [head, *shown]
 
     def check_faults(self) -> None:
         """Check that every request went to the gateway, and that the page had no faults."""
         ours = urlsplit(self.url).netloc
-        assert {urlsplit(url).netloc for url in self.asked if not url.startswith("data:")} <= {ours}
+        assert {urlsplit(url).netloc for url in self.asked if not url.startswith(("data:", "blob:"))} <= {ours}
         assert [fault for fault in self.faults if not any(piece in fault for piece in self.expected)] == []
 
     def axe(self) -> list[str]:
@@ -127,6 +138,19 @@ def stored_numbers(state_dir: Path) -> list[int]:
         found = [seq for (seq,) in db.execute("SELECT id FROM events ORDER BY id")]
     db.close()
     return found
+
+
+def shown_numbers(state_dir: Path) -> list[int]:
+    """Return the number of each event in the history that has rows."""
+    view = RowsView()
+    with sqlite3.connect(f"file:{state_dir / 'hyperhive-events.sqlite'}?mode=ro", uri=True) as db:
+        found = db.execute("SELECT id, ts, kind, payload_json FROM events ORDER BY id").fetchall()
+    db.close()
+    records = [
+        BusEvent.from_json(json.dumps({"seq": seq, "ts": ts, "kind": kind, **json.loads(payload)}))
+        for seq, ts, kind, payload in found
+    ]
+    return [record.seq or 0 for record in records if view.to_record(record)["rows"]]
 
 
 @contextmanager

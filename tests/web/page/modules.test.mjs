@@ -109,11 +109,11 @@ test("the turn's clock and the context's fill come from the agent's own figures"
 test("a draft grows until the finished line replaces it", () => {
   const drafts = new Drafts();
   const event = (fields, parent = null) =>
-    drafts.observe({ kind: "stream", type: "stream_event", event: fields, parent_tool_use_id: parent });
+    drafts.observe({ ts: 5, kind: "stream", type: "stream_event", event: fields, parent_tool_use_id: parent });
   event({ type: "content_block_start", content_block: { type: "text" } });
   event({ type: "content_block_delta", delta: { type: "text_delta", text: "ab" } });
   event({ type: "content_block_delta", delta: { type: "text_delta", text: "c" } });
-  assert.deepEqual(drafts.newest, { kind: "text", name: "", text: "abc", written: 3 });
+  assert.deepEqual(drafts.newest, { kind: "text", name: "", text: "abc", written: 3, since: 5 });
   event({ type: "content_block_delta", delta: { type: "input_json_delta", partial_json: "{" } }, "sub");
   assert.equal(drafts.newest.kind, "tool_use");
   drafts.observe({ kind: "stream", type: "assistant", parent_tool_use_id: "sub" });

@@ -1,14 +1,29 @@
 """The transcript in a real browser: history, then live, over lost connections and restarts; and hostile texts."""
 
+import base64
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Locator, Route
 
 from tests.conftest import FakeClaude, Step, recording_index, wait_until
-from tests.harness import TEXT, Hive
-from tests.web.page.browser import Window, gateway, open_window, stored_numbers
+from tests.harness import SOON_AGAIN, TEXT, Hive, gated
+from tests.web.page.browser import Window, gateway, open_window, shown_numbers
+from tests.web.page.designed_turn import (
+    CRASHED,
+    DESIGNED,
+    ENDED,
+    OUTPUT_LINES,
+    QUIET,
+    answer,
+    call,
+    image,
+    line,
+    said,
+    system,
+)
 from tests.web.page.wire import open_wire
 
 PARTIAL = "v2.1.330/partial.jsonl"
@@ -16,10 +31,6 @@ TOOLS: list[Step] = [{"replay": "v2.1.330/tools.jsonl", "session_id": "from_argv
 SUBAGENT: list[Step] = [{"replay": "v2.1.330/subagent.jsonl", "session_id": "from_argv"}]
 RETRIES: list[Step] = [{"replay": "v2.1.330/overloaded_then_ok.jsonl", "session_id": "from_argv"}]
 CUT = ("Failed to load resource", "net::ERR_")
-
-
-def line(content: object, kind: str = "assistant", **more: object) -> Step:
-    return {"line": {"type": kind, "message": {"role": kind, "content": content}, "parent_tool_use_id": None, **more}}
 
 
 def run_turns(hive: Hive, *bodies: str) -> None:
@@ -41,24 +52,23 @@ def test_each_row_is_shown_once_and_in_order_over_lost_connections_and_restarts(
         window.check_rows()
         assert "#token" not in window.page.url
         assert window.text(".now .title") == "Stopped"
-        assert window.page.locator(".diff .added").count() > 0
-        assert window.page.locator(".row > .sub, .row.is-note").count() > 0
+        assert window.page.locator(".call.is-ok").count() > 0
         with hive.run() as program:
             window.wait_text(".now .title", "Idle")
-            before = len(stored_numbers(hive.state_dir))
+            before = len(window.numbers())
             window.say("third")
             program.wait_for_kind("turn_end", outcome="ok")
-            window.wait_text(".note", "retry 1/")
+            window.wait_text(".note", "Overloaded: tried")
             assert len(window.check_rows()) > before
             window.expected = CUT
             wire.cut()
             hive.call("send", "fourth")  # what comes now cannot reach the page
             program.wait_for(lambda event: event["kind"] == "turn_end" and event["message_id"] == 4)
             window.wait_text(".now.stale", "Disconnected")
-            assert max(window.numbers()) < stored_numbers(hive.state_dir)[-1]
+            assert max(window.numbers()) < shown_numbers(hive.state_dir)[-1]
             wire.mend()
             # Whether or not the page has tried again by itself meanwhile, and hidden it.
-            window.page.locator(".now [data-verb=reconnect]").dispatch_event("click")
+            window.page.evaluate("() => document.querySelector('.now [data-verb=reconnect]')?.click()")
             window.wait_live()
             window.check_rows()
             window.page.locator(".now.stale").wait_for(state="hidden")
@@ -67,10 +77,10 @@ def test_each_row_is_shown_once_and_in_order_over_lost_connections_and_restarts(
         window.check_rows()
         with hive.run("--message", "fifth") as program:
             program.wait_for_kind("turn_end", outcome="ok")
-            window.wait_text(".head", "fifth")
+            window.wait_text(".msg", "fifth")
             window.wait_text(".now .title", "Idle")
             window.check_rows()
-            bodies = window.page.locator(".head .body").all_inner_texts()
+            bodies = [body.strip() for body in window.page.locator(".msg").all_text_contents()]
             assert bodies == ["first", "second", "third", "fourth", "fifth"]
         window.page.reload()
         window.wait_live()
@@ -90,7 +100,7 @@ def test_text_is_shown_while_it_is_written_and_the_clock_continues_after_a_reloa
         window.say("hello")
         window.wait_text(".draft h2", "What I can do")
         window.wait_text(".now .title", "Thinking")
-        assert window.page.locator(".rows .prose").count() == 0
+        assert window.page.locator(".blocks > .prose").count() == 0
         since = hive.status()["since_unix"]
         window.page.reload()
         window.wait_text(".now .elapsed", ":")
@@ -102,81 +112,213 @@ def test_text_is_shown_while_it_is_written_and_the_clock_continues_after_a_reloa
         wait_until(lambda: abs(window.page.evaluate(began) - since) < 3)
         fake_claude.touch("go on")
         program.wait_for_kind("turn_end", outcome="ok")
-        window.wait_text(".rows .prose", "Tell me what you need")
+        window.wait_text(".blocks > .prose", "Tell me what you need")
         window.page.locator(".draft").wait_for(state="hidden")
-        assert window.page.locator(".rows .prose").count() == 1
+        assert window.page.locator(".blocks > .prose").count() == 1
         assert window.text(".prose pre code .hljs-string") == "'hi'"
         window.check_rows()
 
 
-# A file of 100,000 lines: it must make few elements, and say how many lines are left out.
-LARGE_DIFF = """async () => {
-  const { diffElement } = await import("/static/js/diff.js");
-  const make = document.createElement.bind(document);
-  let made = 0;
-  document.createElement = (name) => (made += 1) && make(name);
-  const diff = diffElement([{ old_start: 0, new_start: 1, lines: Array(100_000).fill("+x") }]);
-  delete document.createElement;
-  return [made < 10_000, diff.querySelector("summary").textContent];
-}"""
-# A separate transcript: a call, so many rows that the call's row is removed, and then its answer.
-LATE_ANSWER = """async () => {
-  const { MAX_ROWS, TranscriptView } = await import("/static/js/transcript_view.js");
-  const home = document.createElement("div");
-  document.body.append(home);
-  const view = new TranscriptView(home, document.createElement("p"));
-  const show = async (records) => {
-    view.show(records);
-    while (view.queue.length || view.isScheduled) await new Promise((again) => setTimeout(again, 10));
-    return view.answers.size;
-  };
-  const raw = (text) => ({ text, cut: 0, spans: null });
-  const record = (row) => ({ seq: null, kind: "stream", rows: [{ parent: "", task: "", ...row }] });
-  const call = { kind: "call", call: "slow", name: "Bash", subject: "", input: raw("{}"), diff: [] };
-  const note = { kind: "note", topic: "note", mark: "·", tone: "quiet", source: "", text: raw("noise") };
-  const reply = { kind: "answer", call: "slow", name: "Bash", failed: false, label: "", diff: [] };
-  const before = await show([record(call)]);
-  const after = await show(Array(MAX_ROWS + 300).fill(record(note)));
-  await show([record({ ...reply, output: raw("done at last") })]);
-  const answer = home.querySelector(".answer")?.textContent ?? "lost";
-  home.remove();
-  return [before, after, answer];
+def test_a_turn_is_drawn_with_everything_in_it(browser: Browser, hive: Hive, fake_claude: FakeClaude) -> None:
+    hive.constants = SOON_AGAIN
+    fake_claude.script(DESIGNED, CRASHED, CRASHED, QUIET)
+    hive.drain("--message", "Please fix `test_claim`.\nThen push.", "--message", "again")
+    with gateway(hive) as url, open_window(browser, hive, url) as window:
+        window.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        window.wait_live()
+        window.check_rows()
+        first = window.page.locator(".turn").first
+        assert first.locator(".msg code").text_content() == "test_claim"
+        assert first.locator(".turn-head > :not(time, .turn-more)").all_text_contents() == [
+            "O",
+            "operator",
+            "#1",
+            "",
+            "ok",
+        ]
+        assert first.locator(".foot b").text_content() == "ok"
+        assert first.locator(".foot span").all_text_contents()[1:] == [
+            "10 tools",
+            "41.2k in, 94 % cached",
+            "3.1k out",
+            "$0.31",
+        ]
+        the_calls(window, first)
+        the_long_output(window, first)
+        the_change(first)
+        the_subagent(first)
+        the_image(window, first)
+        the_rest(first)
+        the_tries(window)
+        the_menu(window, hive, first)
+        assert window.axe() == []
+
+
+def named(turn: Locator, name: str) -> Locator:
+    """Return the call of a tool, the first one in the turn."""
+    return turn.locator(".call", has=turn.page.locator(".tool", has_text=re.compile(f"^{name}$"))).first
+
+
+def the_calls(window: Window, turn: Locator) -> None:
+    """Calls are in cards: each takes every call until the next prose, and what is thought in between."""
+    cards = [
+        card.locator(":scope > .call > summary .tool").all_text_contents()
+        for card in turn.locator(".blocks > .calls").all()
+    ]
+    assert cards == [["Bash", "Read", "Thought", "Grep", "Edit"], ["Task", "Todos", "Read"], ["Write"]]
+    results = turn.locator(".blocks > .calls > .call > summary .res").all_text_contents()
+    assert [words.partition(" · ")[0] for words in results] == [
+        "exit 1", "84 lines", "", "7 hits", "+2 \N{MINUS SIGN}2", "1 tool", "", "1 image", "+10,000",
+    ]  # fmt: skip
+    assert [one.is_visible() for one in turn.locator(".calls .out").all()].count(True) == 2, "a failure opens itself"
+    read = named(turn, "Read")
+    read.locator("summary").click()
+    assert read.locator("pre").text_content() == "1\tclass"
+    assert window.page.locator(".jump").is_visible(), "who unfolds a part is not scrolled to the end"
+
+
+def the_long_output(window: Window, turn: Locator) -> None:
+    failed = named(turn, "Bash")
+    head, tail = failed.locator("pre").all()
+    assert head.text_content().split("\n") == ["F.......", *(f"line {number} of the log" for number in range(11))]
+    assert len(tail.text_content().split("\n")) == 12
+    assert (head.locator(".ar").text_content(), tail.locator(".ar.ab").text_content()) == ("F", "1 failed")
+    asked = len(window.asked)
+    failed.get_by_role("button", name="Copy all, ").click()
+    failed.get_by_text("Copied").wait_for()
+    copied = window.page.evaluate("() => navigator.clipboard.readText()").split("\n")
+    assert (len(copied), copied[-1]) == (OUTPUT_LINES, "1 failed")
+    failed.get_by_role("button", name=f"Show {OUTPUT_LINES - 24:,} lines").click()
+    failed.locator(".piece").last.wait_for(state="attached")
+    whole = failed.locator("pre").evaluate("(pre) => pre.textContent").split("\n")
+    assert whole[:2] + whole[-1:] == ["F.......", "line 0 of the log", "1 failed"]
+    assert len(whole) == OUTPUT_LINES
+    assert all("/api/events/" in url for url in window.asked[asked:]), "what was cut is fetched when it is wanted"
+
+
+def the_change(turn: Locator) -> None:
+    edit = named(turn, "Edit")
+    edit.locator("summary").click()
+    lines = [line.locator(":scope > span").all_text_contents() for line in edit.locator(".diff > div").all()]
+    assert [cells[:3] for cells in lines] == [
+        ["3", "3", " "], ["4", "", "\N{MINUS SIGN}"], ["5", "", "\N{MINUS SIGN}"], ["", "4", "+"], ["", "5", "+"],
+    ]  # fmt: skip
+    assert edit.locator("mark").all_text_contents() == ["'select', ('ready',)", "sql", " if row else None"]
+    written = named(turn, "Write")
+    written.locator("summary").click()
+    assert written.locator(".diff > div").count() == 60
+    written.get_by_role("button", name="Show 9,940 lines").click()
+    written.get_by_text("8,000 more lines: hyperhive show").wait_for()
+    assert written.locator(".diff > div").count() == 2_000, "the page does not draw a file of any length"
+
+
+def the_subagent(turn: Locator) -> None:
+    task = named(turn, "Task")
+    task.locator("summary").first.click()
+    words = [one.strip() for one in task.locator(".sub > .prose").all_text_contents()]
+    assert words == ["Find every caller of claim_next.", "Three callers."]
+    assert task.locator(".sub .call .tool").all_text_contents() == ["Grep"]
+    todos = named(turn, "Todos")
+    assert todos.locator(".in").text_content() == "1 of 3 done"
+    todos.locator("summary").click()
+    assert [one.get_attribute("class") for one in todos.locator("li").all()] == ["done", "doing", None]
+
+
+def the_image(window: Window, turn: Locator) -> None:
+    read = turn.locator(".call", has_text="waits.png")
+    assert not [url for url in window.asked if "/images/" in url]
+    read.locator("summary").click()
+    read.get_by_text("waits.png · 160 \u00d7 96").wait_for()
+    assert (
+        read.locator("img").evaluate("(img) => fetch(img.src).then(() => 'kept', () => 'given back')") == "given back"
+    )
+    window.faults.clear()  # the browser complains about that address
+    read.get_by_role("button", name="Open waits.png").click()
+    window.page.locator("dialog.lightbox[open] img").wait_for()
+    window.page.locator(".lightbox", has_text="160 \u00d7 96").wait_for()
+    window.page.keyboard.press("Escape")
+    window.page.locator(".lightbox").wait_for(state="detached")
+
+
+def the_rest(turn: Locator) -> None:
+    assert turn.locator("summary.fold", has_text="Thought").count() == 1
+    assert "Overloaded: tried 2 times" in turn.locator(".note", has_text="then went on.").text_content()
+    divide = turn.locator("summary.divide")
+    assert divide.text_content().endswith("168k to 24k tokens")
+    divide.click()
+    turn.locator(".compaction .thought", has_text="The summary of it.").wait_for()
+    assert turn.locator(".prose pre code .hljs-string").text_content() == "'hi'"
+
+
+def the_tries(window: Window) -> None:
+    """Failed tries of a message are folded before the last one."""
+    fold = window.page.locator("details.tries")
+    assert fold.locator("> summary").text_content() == "2 earlier tries"
+    assert not fold.locator(".turn").first.is_visible()
+    fold.locator("> summary").click()
+    assert fold.locator(".turn-head .tag.bad").all_text_contents() == ["crashed", "crashed"]
+    assert fold.locator(".call .res").all_text_contents() == ["no answer", "no answer"]
+    assert window.page.locator(".turn-head .tag.line").all_text_contents() == ["2nd try", "3rd try"]
+
+
+def the_menu(window: Window, hive: Hive, turn: Locator) -> None:
+    turn.locator(".more-b").focus()
+    window.page.keyboard.press("Enter")
+    window.page.get_by_role("button", name="Copy link").click()
+    window.wait_text(".turn-menu .told", "Copied")
+    assert window.page.evaluate("() => navigator.clipboard.readText()").endswith(
+        f"/agents/{hive.status()['agent']}/turns/1"
+    )
+    turn.locator(".turn-menu").wait_for(state="hidden")
+    turn.locator(".more-b").click()
+    window.page.get_by_role("button", name="Send again").click()
+    assert window.field.input_value() == "Please fix `test_claim`.\nThen push."
+
+
+# The block at the top of the feed, and where it is, once nothing moves any more.
+PLACE = """async () => {
+  const frame = () => new Promise((again) => requestAnimationFrame(() => setTimeout(again)));
+  const feed = document.querySelector(".feed");
+  let was = -1;
+  while (was !== (was = feed.scrollTop)) for (let n = 0; n < 5; n += 1) await frame();
+  const { top } = feed.getBoundingClientRect();
+  window.read ??= [...document.querySelectorAll(".feed .prose")].find((one) => one.getBoundingClientRect().top >= top);
+  return [window.read.isConnected, Math.round(window.read.getBoundingClientRect().top)];
 }"""
 
 
-@pytest.mark.exhaustive
-def test_2000_rows_come_live_and_from_the_history_and_the_reader_keeps_the_place(
+def test_older_rows_come_as_one_scrolls_up_and_the_reader_keeps_the_place(
     browser: Browser, hive: Hive, fake_claude: FakeClaude
 ) -> None:
-    flood: Step = {"repeat": 1000, "steps": [line([{"type": "text", "text": "A **line** of `text`."}])]}
-    fake_claude.script([{"wait_for_prompt": True}, flood, {"wait_for": "go on"}, flood], TEXT)
+    flood: Step = {"repeat": 1_600, "steps": [said("A **line** of `text`.")]}
+    fake_claude.script([{"wait_for_prompt": True}, flood, ENDED], gated())
+    run_turns(hive, "flood")
+    held: list[Route] = []
     with hive.run() as program, gateway(hive) as url, open_window(browser, hive, url) as window:
         window.wait_live()
-        window.say("flood")
-        wait_until(lambda: len(window.numbers()) >= 1000)
-        assert window.page.locator(".jump").is_hidden()
-        window.page.locator(".feed").hover()
-        window.page.mouse.wheel(0, -2000)
-        window.page.locator(".jump").wait_for()
-        where: float = window.page.evaluate("() => document.querySelector('.feed').scrollTop")
-        fake_claude.touch("go on")
-        program.wait_for_kind("turn_end")
+        window.check_rows()
+        page = window.page
+        assert page.locator(".jump").is_hidden()
+        page.route("**/events?*before=*", held.append)
+        assert page.locator(".turn-head .who").text_content() == "operator", "the turn has its head, however long it is"
+        with page.expect_request("**/events?*before=*"):
+            page.evaluate("() => { document.querySelector('.feed').scrollTop = 300 }")
+        place, count = page.evaluate(PLACE), page.locator(".feed .prose").count()
+        held.pop().continue_()
+        wait_until(lambda: page.locator(".feed .prose").count() > count)
+        assert page.evaluate(PLACE) == place
+        window.check_rows()
+        where = page.evaluate("() => document.querySelector('.feed').scrollTop")
+        window.say("and now")
         window.wait_text(".jump", "new")
-        wait_until(lambda: len(window.numbers()) >= 2000)
-        assert window.page.evaluate("() => document.querySelector('.feed').scrollTop") == pytest.approx(where, abs=400)
-        window.page.locator(".jump").click()
-        window.page.locator(".jump").wait_for(state="hidden")
-        window.wait_text(".foot", "crashed")
-        program.wait_for_kind("turn_end", outcome="ok")
-        wait_until(lambda: max(window.numbers()) == stored_numbers(hive.state_dir)[-1])
-        shown = window.numbers()
-        assert shown == sorted(set(shown))
-        assert shown[-1] - shown[0] + 1 == len(shown), "none is missing"
-        assert len(shown) <= 3000
-        window.page.reload()
-        window.wait_live()
-        assert len(window.check_rows()) >= 2000
-        assert window.page.evaluate(LATE_ANSWER) == [1, 0, "done at last"]
+        assert page.evaluate("() => document.querySelector('.feed').scrollTop") == where
+        page.locator(".jump").click()
+        page.locator(".jump").wait_for(state="hidden")
+        window.wait_text(".turn-head", "running 0:")
+        fake_claude.touch("go on")
+        program.wait_for_kind("turn_end", turn_id=2)
+        window.wait_text(".prose", "Hello! I am ready.")
+        window.check_rows()
 
 
 SCRIPTS = [
@@ -204,9 +346,12 @@ SCRIPTS = [
 EVERYTHING = "\n\n".join(SCRIPTS)
 
 
+SVG = base64.b64encode(b"<svg xmlns='http://www.w3.org/2000/svg' onload=\"window.owned='svg image'\"/>").decode()
+
+
 def hostile_lines() -> list[Step]:
     """Return lines with the corpus in every text that claude, its tools or its API can choose."""
-    call = {"type": "tool_use", "id": "toolu_1", "name": EVERYTHING, "input": {EVERYTHING: EVERYTHING}}
+    odd = {"type": "tool_use", "id": "toolu_1", "name": EVERYTHING, "input": {EVERYTHING: EVERYTHING}}
     edit = {"type": "tool_use", "id": "toolu_2", "name": "Edit", "input": {
         "file_path": EVERYTHING, "old_string": EVERYTHING, "new_string": f"{EVERYTHING}\nmore",
     }}  # fmt: skip
@@ -215,10 +360,18 @@ def hostile_lines() -> list[Step]:
         {"line": {"type": "system", "subtype": "init", "session_id": EVERYTHING, "model": EVERYTHING, "cwd": "/"}},
         *(line([{"type": "text", "text": text}]) for text in SCRIPTS),
         line([{"type": "text", "text": "> " * 3_000 + "deeper than a parser can go"}]),
-        line([{"type": "text", "text": EVERYTHING}, {"type": "thinking", "thinking": EVERYTHING}, call, edit]),
+        line([{"type": "text", "text": EVERYTHING}, {"type": "thinking", "thinking": EVERYTHING}, odd, edit]),
         line([{"type": "tool_result", "tool_use_id": "toolu_1", "content": EVERYTHING, "is_error": True}], "user"),
         line([{"type": "tool_result", "tool_use_id": "toolu_2", "content": "x"}], "user", tool_use_result=patch),
         line([{"type": EVERYTHING, "text": EVERYTHING}]),
+        call("toolu_3", "Task", description=EVERYTHING, prompt=EVERYTHING),
+        answer("toolu_3", EVERYTHING, {"status": "completed", "content": [{"type": "text", "text": EVERYTHING}]}),
+        call("toolu_4", "TodoWrite", todos=[{"content": EVERYTHING, "status": EVERYTHING}]),
+        call("toolu_5", "Read", file_path="x.png"),
+        answer("toolu_5", [image(), image("image/svg+xml", SVG), image("image/png", SVG), image(EVERYTHING)]),
+        answer("unknown", f"\x1b[31m{EVERYTHING}\x1b[0m" * 20),
+        system("compact_boundary", compact_metadata={"pre_tokens": 1e308, "post_tokens": -1}),
+        line(f"{EVERYTHING}\nsummary", "user"),
         line([{"type": "text", "text": EVERYTHING}], parent_tool_use_id="toolu_1"),
         line(EVERYTHING, "user"),
         {"line": {"type": EVERYTHING, "subtype": EVERYTHING}},
@@ -241,19 +394,23 @@ def test_no_text_of_a_model_a_tool_or_a_sender_becomes_more_than_text(
         window.wait_live()
         window.check_rows()
         window.page.locator(".inbox li").wait_for()
-        for details in window.page.locator(".feed details, .inbox details").all():
-            details.evaluate("(element) => { element.open = true }")
+        for _ in range(2):  # what is within a part is made when it is opened
+            for details in window.page.locator(".feed details, .inbox details").all():
+                details.evaluate("(element) => { element.open = true }")
         window.wait_text(".inbox", "script link")
+        see = (
+            "() => document.querySelector('.thumbs').scrollIntoView()"  # what is above it gets its size only when seen
+        )
+        wait_until(lambda: (window.page.evaluate(see), window.page.get_by_text("it cannot be read").count())[1])
         check_inert(window)
+        images = window.page.locator(".feed img").evaluate_all("(all) => all.map((one) => one.naturalWidth)")
+        assert images == [160, 0], "neither an SVG nor what is no image is drawn"
         texts = window.page.locator(".feed").inner_text()
         assert "<img src=x onerror=\"window.owned='img'\">" in texts, "shown as what it is"
         assert "\\u202egnp.exe" in texts
-        assert window.page.locator(".answer .ansi-red", has_text="egnp.exe").count() > 0, (
-            "colours are all that is obeyed"
-        )
+        assert window.page.locator(".out .ar", has_text="egnp.exe").count() > 0, "colours are all that is obeyed"
         assert window.page.locator(".prose", has_text="deeper than a parser can go").count() == 1
-        assert window.page.evaluate(LARGE_DIFF) == [True, "+99,984 lines, the first 2000 of them"]
-        assert window.page.locator(".rows .prose a", has_text="good link").count() > 0
+        assert window.page.locator(".blocks > .prose a", has_text="good link").count() > 0
 
 
 def check_inert(window: Window) -> None:
@@ -261,9 +418,8 @@ def check_inert(window: Window) -> None:
     page = window.page
     page.mouse.move(300, 300)
     assert page.evaluate("() => window.owned ?? null") is None
-    elements = "img, script:not([src^='/static/']), style, iframe, object, embed, form[action], math"
-    elements += ", svg:not(.i, .logo, .sprite)"
-    assert page.locator(f"{elements}, .feed [style], .feed [id]").count() == 0
+    elements = "img:not(.thumb img), script:not([src^='/static/']), style, iframe, object, embed, form[action], math"
+    assert page.locator(f"{elements}, .feed [style], .feed [id], svg:not(.i, .logo, .sprite)").count() == 0
     links: list[dict[str, Any]] = page.evaluate(
         "() => [...document.querySelectorAll('.feed a, .inbox a')].map((a) =>"
         "({href: a.getAttribute('href'), target: a.target, rel: a.rel}))"

@@ -1,53 +1,51 @@
-/** A change to a file as lines: numbers, signs, and the text in red and green. */
+/** A change to a file: old and new number, sign, text; the washes are the style sheet's. */
 
-import { folded, h } from "./dom.js";
-import { plural } from "./text.js";
+import { diffLines } from "./diff_lines.js";
+import { h } from "./dom.js";
+import { counted } from "./feed_words.js";
 
 /** @import { Hunk } from "./rows.js" */
+/** @import { DiffLine } from "./diff_lines.js" */
 
-const OPEN_LINES = 16; // of a diff that are shown unfolded
-const MAX_LINES = 2000;
-const MAX_LINE_CHARS = 2000;
+const OPEN_LINES = 60; // that are drawn first
+const DRAWN_LINES = 2000; // that are drawn at all: a written file may have a million
+const DRAWN_CHARS = 2000; // of a line
+const SIGNS = { add: "+", del: "−", kept: " ", hunk: " " };
 
-/** @param {Hunk[]} hunks */
-export function diffElement(hunks) {
-  const total = hunks.reduce((sum, hunk) => sum + hunk.lines.length, Math.max(0, hunks.length - 1));
-  const lines = firstLines(hunks);
-  const shown = h("div", { class: "diff", role: "group", "aria-label": "change" }, ...lines.slice(0, OPEN_LINES));
-  const rest = lines.slice(OPEN_LINES);
-  if (!rest.length) return shown;
-  const more = plural(total - OPEN_LINES, "line");
-  const label = total > MAX_LINES ? `+${more}, the first ${MAX_LINES} of them` : `+${more}`;
-  shown.append(folded("more", [h("span", "", label)], () => rest));
-  return shown;
-}
-
-/** Make elements of the first lines only: a written file may have a million. @param {Hunk[]} hunks */
-function firstLines(hunks) {
-  const lines = [];
-  for (const [index, hunk] of hunks.entries()) {
-    if (lines.length >= MAX_LINES) break;
-    if (index) lines.push(h("div", "hunk", "⋯"));
-    lines.push(...hunkLines(hunk, MAX_LINES - lines.length));
-  }
-  return lines;
-}
-
-/** @param {Hunk} hunk @param {number} limit */
-function hunkLines(hunk, limit) {
-  let [old, fresh] = [hunk.old_start, hunk.new_start];
-  const isNumbered = hunk.new_start > 0;
-  return hunk.lines.slice(0, limit).map((line) => {
-    const sign = line[0] ?? " ";
-    const number = sign === "-" ? old : fresh;
-    if (sign !== "+") old += 1;
-    if (sign !== "-") fresh += 1;
-    return h(
-      "div",
-      { "+": "added", "-": "removed" }[sign] ?? "kept",
-      h("span", "number", isNumbered ? String(number) : ""),
-      h("span", "sign", sign),
-      h("span", "", line.slice(1, 1 + MAX_LINE_CHARS)),
-    );
+/**
+ * @param {Hunk[]} hunks
+ * @param {() => Promise<Hunk[]>} whole returns them with nothing left off
+ */
+export function diffElement(hunks, whole) {
+  const cut = hunks.reduce((sum, hunk) => sum + (hunk.cut ?? 0), 0);
+  const lines = diffLines(hunks);
+  const table = h("div", { class: "diff", tabindex: "0", role: "region", "aria-label": "diff" }, ...lines.slice(0, OPEN_LINES).map(lineElement));
+  const left = lines.length - OPEN_LINES + cut;
+  if (left <= 0) return h("div", "out", table);
+  const button = h("button", { class: "btn small", type: "button" }, `Show ${counted(left, "line")}`);
+  const more = h("div", "more", button);
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    try {
+      const all = cut ? diffLines(await whole()) : lines;
+      const rest = all.slice(OPEN_LINES, DRAWN_LINES);
+      table.append(...rest.map(lineElement));
+      const undrawn = all.length - OPEN_LINES - rest.length;
+      if (undrawn > 0) more.replaceChildren(`${counted(undrawn, "more line")}: hyperhive show`);
+      else more.remove();
+    } catch (error) {
+      button.disabled = false;
+      button.textContent = `Not loaded: ${error instanceof Error ? error.message : error}. Try again`;
+    }
   });
+  return h("div", "out", table, more);
+}
+
+/** @param {DiffLine} line */
+function lineElement({ kind, old, fresh, text, mark }) {
+  const numbers = [old, fresh].map((number) => h("span", "", number === null ? "" : String(number)));
+  const shown = text.slice(0, DRAWN_CHARS);
+  const [start, end] = mark ?? [shown.length, shown.length];
+  const pieces = [shown.slice(0, start), start < end && h("mark", "", shown.slice(start, end)), shown.slice(end)];
+  return h("div", kind === "kept" ? "" : kind, ...numbers, h("span", "", SIGNS[kind]), h("span", "", ...pieces));
 }

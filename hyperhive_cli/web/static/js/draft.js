@@ -2,13 +2,15 @@
 
 import { h } from "./dom.js";
 import { Drafts } from "./drafts.js";
+import { bytesWords } from "./feed_words.js";
 import { markdown } from "./markdown.js";
-import { clean, size } from "./text.js";
+import { clean } from "./text.js";
+import { tick } from "./ticking.js";
 
 /** @import { FeedRecord } from "./connection.js" */
 
 const REFRESH_MS = 100; // Markdown of a growing text is parsed from its start each time
-const THOUGHT_CHARS = 600;
+const THOUGHT_CHARS = 200; // of the line that is being thought
 
 export class DraftView {
   constructor() {
@@ -53,14 +55,18 @@ export class DraftView {
   /** @param {import("./drafts.js").Draft} draft */
   draw(draft) {
     if (draft.kind === "text") {
-      this.element.replaceChildren(h("div", "prose", markdown(draft.text)));
+      const prose = h("div", "prose", markdown(draft.text));
+      (prose.lastElementChild ?? prose).append(h("span", "caret"));
+      this.element.replaceChildren(prose);
     } else if (draft.kind === "thinking") {
-      const tail = draft.text.slice(-THOUGHT_CHARS);
-      this.element.replaceChildren(h("div", "thought", h("span", "mark quiet", "~"), h("div", "content", clean(tail))));
+      const line = clean(draft.text.trimEnd().split("\n").at(-1) ?? "").slice(-THOUGHT_CHARS);
+      const since = h("span", { class: "num", "data-since": String(draft.since), "data-words": "Thinking " });
+      this.element.replaceChildren(h("p", "fold", h("span", "st running"), since, h("span", "cut", line)));
     } else {
-      const tool = h("b", "tool", draft.name || "tool");
-      const written = h("span", "quiet", ` … ${draft.written ? size(draft.written) : ""}`);
-      this.element.replaceChildren(h("div", "calling", h("span", "mark", "▸"), " ", tool, written));
+      const written = draft.written ? bytesWords(draft.written) : "";
+      const line = h("div", "line", h("span", "st running"), h("span", "tool", draft.name || "tool"), h("code", "in cut words", "being written"), h("span", "res", written));
+      this.element.replaceChildren(h("div", "calls", h("div", "call is-live", line)));
     }
+    tick(this.element);
   }
 }

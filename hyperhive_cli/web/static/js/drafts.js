@@ -15,7 +15,8 @@ const DELTAS = new Map([
 ]);
 
 /**
- * @typedef {{kind: string, name: string, text: string, written: number}} Draft the newest `text`, and its whole length so far
+ * @typedef {{kind: string, name: string, text: string, written: number, since: number}} Draft the newest `text`, and its
+ *   whole length so far; `since`: Unix ms
  */
 
 /** The unfinished blocks of the main thread and of each subagent. */
@@ -30,22 +31,22 @@ export class Drafts {
     const parent = string(record.parent_tool_use_id);
     if (record.kind === "turn_end" || record.kind === "turn_start") this.open.clear();
     if (record.kind !== "stream") return;
-    if (record.type === "stream_event") this.extend(parent, mapping(record.event));
+    if (record.type === "stream_event") this.extend(parent, mapping(record.event), record.ts);
     else if (record.type === "assistant") this.open.delete(parent);
     else if (record.type === "result") this.open.clear();
   }
 
-  /** @param {string} parent @param {Record<string, any>} event */
-  extend(parent, event) {
+  /** @param {string} parent @param {Record<string, any>} event @param {number} ts Unix ms */
+  extend(parent, event, ts) {
     const block = mapping(event.content_block);
     const delta = mapping(event.delta);
     if (event.type === "content_block_start") {
-      this.set(parent, { kind: string(block.type), name: oneLine(textOf(block.name), 60), text: "", written: 0 });
+      this.set(parent, { kind: string(block.type), name: oneLine(textOf(block.name), 60), text: "", written: 0, since: ts });
     } else if (event.type === "content_block_delta") {
       const [kind, key] = DELTAS.get(string(delta.type)) ?? [];
       if (!kind) return;
       // A page that was opened in the middle of a block gets its later deltas only.
-      const draft = this.open.get(parent) ?? { kind, name: "", text: "", written: 0 };
+      const draft = this.open.get(parent) ?? { kind, name: "", text: "", written: 0, since: ts };
       draft.text = (draft.text + string(delta[key])).slice(-KEPT_CHARS);
       draft.written += string(delta[key]).length;
       this.set(parent, draft);

@@ -56,13 +56,17 @@ export function secureLink(link) {
   link.setAttribute("rel", "noopener noreferrer");
 }
 
-/** Return a text of the model as elements, or as plain text if it cannot be parsed. @param {string} text @returns {Node} */
-export function markdown(text) {
+/**
+ * Return a text as elements, or as plain text if it cannot be parsed.
+ * @param {string} text @param {{breaks?: boolean}} [how] `breaks`: the end of a line is one, as people write messages
+ * @returns {Node}
+ */
+export function markdown(text, { breaks = false } = {}) {
   const words = clean(text).trim();
   if (words.length > MAX_CHARS) return document.createTextNode(words);
   let found;
   try {
-    found = parsed(words);
+    found = parsed(words, breaks);
   } catch {
     return document.createTextNode(words); // nested deeper than the parser can go
   }
@@ -73,9 +77,9 @@ export function markdown(text) {
   return found;
 }
 
-/** @param {string} words @returns {DocumentFragment} */
-function parsed(words) {
-  return purifier.sanitize(markedText.parse(words, { async: false }), {
+/** @param {string} words @param {boolean} breaks @returns {DocumentFragment} */
+function parsed(words, breaks) {
+  return purifier.sanitize(markedText.parse(words, { async: false, breaks }), {
     ALLOWED_TAGS: TAGS.split(" "),
     ALLOWED_ATTR: ATTRIBUTES,
     ALLOW_DATA_ATTR: false,

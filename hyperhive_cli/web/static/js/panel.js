@@ -8,6 +8,7 @@ import { colourSwitch } from "./colours.js";
 import { Composer } from "./composer.js";
 import { find, setText } from "./dom.js";
 import { FeedClient } from "./feed_client.js";
+import { Source } from "./feed_source.js";
 import { Header } from "./header.js";
 import { Inbox } from "./inbox.js";
 import { Keyboard } from "./keys.js";
@@ -28,6 +29,7 @@ import { TranscriptView } from "./transcript_view.js";
 const REFRESH_EVERY_MS = 5000; // other commands send messages too, and no event says so
 const REFRESH_LOGIN_EVERY_MS = 1000;
 const SOON_MS = 150;
+const OLDER_EVENTS = 100;
 const REFRESHING_KINDS = new Set(["turn_start", "turn_end", "status_changed", "note"]);
 
 export class Panel {
@@ -47,7 +49,8 @@ export class Panel {
       () => actions.chooseModel(),
     );
     this.nowBar = new NowBar((action) => actions.act(action));
-    this.transcript = new TranscriptView(find(".feed"), find(".jump"));
+    const source = new Source(agent, api, this, sendAgain);
+    this.transcript = new TranscriptView(find(".feed"), find(".jump"), source);
     const local = (/** @type {import("./commands.js").Local} */ what) => actions.openLocal(what);
     this.composer = new Composer(agent, api, outbox, { changed: soon, local });
     this.inbox = new Inbox(api, soon);
@@ -103,6 +106,11 @@ export class Panel {
     this.transcript.showGap(missing);
   }
 
+  /** @param {FeedRecord[]} records @param {{isStart: boolean}} about */
+  showOlder(records, about) {
+    this.transcript.prepend(records, about);
+  }
+
   clear() {
     this.transcript.clear();
   }
@@ -111,6 +119,7 @@ export class Panel {
   setState(snapshot) {
     this.state = { ...this.state, ...snapshot };
     for (const part of [this.header, this.nowBar, this.login, this.composer, this.inbox]) part.setState(this.state);
+    this.transcript.setRunning(Boolean(this.state.running));
     this.charts.showUpTo(snapshot.last_turn?.turn_id ?? null);
     this.showInTab();
   }
@@ -131,6 +140,17 @@ export class Panel {
   lock() {
     refuseToken();
     location.reload();
+  }
+
+  /** Return a record with nothing cut. @param {number} seq */
+  event(seq) {
+    return this.api.get(`events/${seq}?view=rows`);
+  }
+
+  /** Read the records before a number. @param {number} before */
+  async older(before) {
+    const { events, oldest } = await this.api.get(`events?view=rows&before=${before}&limit=${OLDER_EVENTS}`);
+    this.showOlder(events, { isStart: !events.length || events[0].seq <= (oldest ?? 0) });
   }
 
   // --- the agent's state beside the events ---
@@ -184,4 +204,13 @@ export class Panel {
     if (part === "usage") this.charts.showUpTo(this.state.last_turn?.turn_id ?? null);
     if (part === "talk") this.transcript.onScroll();
   }
+}
+
+/** Put a text into the message field, where it can be changed before it is sent. @param {string} text */
+function sendAgain(text) {
+  const field = /** @type {HTMLTextAreaElement} */ (find("#message"));
+  const message = text.startsWith("/") ? `/${text}` : text; // not a command
+  field.value = field.value ? `${message}\n\n${field.value}` : message;
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+  field.focus();
 }

@@ -1,44 +1,53 @@
 /**
- * The transcript on the page. Records are queued and made into elements for a few milliseconds a frame, the number of
- * rows is bounded, and rows that are out of sight cost no layout (content-visibility). Each record has exactly one
- * element with its number, `data-seq`: its rows, an answer within the row of its call, or a hidden element if it has no
- * rows.
+ * The feed on the page. Records are queued and taken a few a frame; what has changed is derived again (entries.js,
+ * blocks.js) and the elements follow (feed_column.js, turn_view.js). The number of records on the page is bounded
+ * (feed_window.js), and blocks that are out of sight cost no layout (content-visibility).
+ *
+ * Nothing moves that is being read: whoever is at the end stays there, whoever is further up keeps the place.
  */
 
-import { h, setText } from "./dom.js";
+import { h, icon } from "./dom.js";
 import { DraftView } from "./draft.js";
-import { rawText, rowElement } from "./rows.js";
-import { oneLine, plural } from "./text.js";
+import { FeedColumn } from "./feed_column.js";
+import { FeedWindow } from "./feed_window.js";
+import { keepPlace } from "./placing.js";
+import { gapRow } from "./rows.js";
+import { tick } from "./ticking.js";
 
 /** @import { FeedRecord } from "./connection.js" */
-/** @import { Row } from "./rows.js" */
+/** @import { Source } from "./feed_source.js" */
 
-export const MAX_ROWS = 2500;
-const SPARE_ROWS = 250; // removed together, so that not every new row costs the removal of an old one
 const FRAME_MS = 8;
+const FRAME_RECORDS = 60;
 const HIDDEN_TAB_MS = 250; // a hidden tab has no frames
 const NEAR_BOTTOM_PX = 48;
+const OLDER_SCREENS = 1.5; // older records are wanted when less than this is above
 
 export class TranscriptView {
-  /** @param {HTMLElement} scroller @param {HTMLElement} pill "N new", shown while the reader is further up */
-  constructor(scroller, pill) {
+  /** @param {HTMLElement} scroller @param {HTMLElement} pill "12 new", shown while the reader is further up @param {Source} source */
+  constructor(scroller, pill, source) {
     this.scroller = scroller;
     this.pill = pill;
-    this.rows = h("div", "rows");
+    this.source = source;
     this.draft = new DraftView();
-    this.empty = h("p", "empty quiet", "Nothing has happened yet. Send a message below.");
+    this.column = new FeedColumn(source, {
+      older: () => this.wantOlder(true),
+      next: () => this.toNextTurn(),
+      turn: (turn) => this.toTurn(turn),
+    });
+    const words = h("p", "", "Nothing has happened yet. Send it a first message below.");
+    this.empty = h("div", "empty", h("h2", "", `${source.agent} is ready`), words);
     this.empty.hidden = true;
-    scroller.append(this.empty, this.rows, this.draft.element);
-    /** @type {(FeedRecord | {gap: number})[]} */
+    scroller.append(this.empty, this.column.element);
+    this.window = new FeedWindow();
+    /** @type {FeedRecord[]} */
     this.queue = [];
     this.isScheduled = false;
-    /** @type {Map<string, HTMLElement>} */
-    this.answers = new Map(); // call → the element for its answers
-    this.lastParent = "";
     this.isFollowing = true;
-    this.scrolled = { top: 0, height: 0 };
-    this.unseen = 0;
+    this.isStopped = false;
     this.isComplete = false;
+    this.scrolled = 0; // how far, at the last look
+    this.unseen = 0;
     this.listen();
   }
 
@@ -46,13 +55,15 @@ export class TranscriptView {
     this.scroller.addEventListener("scroll", () => this.onScroll(), { passive: true });
     // Someone who unfolds a part wants to read it, and not be scrolled to its end.
     this.scroller.addEventListener("click", (event) => {
-      if (event.target instanceof Element && event.target.closest("summary")) this.isFollowing = false;
+      if (event.target instanceof Element && event.target.closest("summary, .more, .rest")) this.isFollowing = false;
     });
     this.pill.addEventListener("click", () => this.toBottom());
-    const follow = () => this.isFollowing && this.scrollDown();
-    const sizes = new ResizeObserver(follow);
-    for (const element of [this.rows, this.draft.element, this.scroller]) sizes.observe(element);
+    const sizes = new ResizeObserver(() => this.isFollowing && this.scrollDown());
+    for (const element of [this.column.element, this.scroller]) sizes.observe(element);
+    setInterval(() => document.hidden || tick(this.column.element), 1000);
   }
+
+  // --- what is shown ---
 
   /** @param {FeedRecord[]} records */
   show(records) {
@@ -60,25 +71,41 @@ export class TranscriptView {
     this.schedule();
   }
 
+  /** Show older records, and keep the reader's place. @param {FeedRecord[]} records @param {{isStart: boolean}} about */
+  prepend(records, { isStart }) {
+    this.source.hasOlder();
+    this.window.prepend(records, isStart);
+    this.draw();
+    this.wantOlder();
+  }
+
   /** Say that events are missing here. @param {number} missing */
   showGap(missing) {
-    this.queue.push({ gap: missing });
+    this.queue.push({ seq: null, ts: 0, kind: "gap", rows: [gapRow(missing)] });
     this.schedule();
   }
 
   clear() {
     this.queue = [];
-    this.rows.replaceChildren();
+    this.window.clear();
     this.draft.clear();
+    this.source.hasOlder();
     this.unseen = 0;
-    this.answers.clear();
-    this.lastParent = "";
-    this.showPill();
+    this.isFollowing = true;
+    this.draw();
   }
 
-  /** The history has been read: if it was empty, say so. */
+  /** The newest events have been read: if there is none, say so. */
   setComplete() {
     this.isComplete = true;
+    this.schedule();
+  }
+
+  /** @param {boolean} isRunning whether the agent's harness runs: without it no turn is being worked on */
+  setRunning(isRunning) {
+    if (this.isStopped === !isRunning) return;
+    this.isStopped = !isRunning;
+    if (this.isStopped) this.draft.clear();
     this.schedule();
   }
 
@@ -95,104 +122,79 @@ export class TranscriptView {
 
   work() {
     const until = performance.now() + FRAME_MS;
-    const fragment = document.createDocumentFragment();
     let done = 0;
-    let added = 0;
-    while (done < this.queue.length && (performance.now() < until || document.hidden)) {
-      added += this.take(this.queue[done], fragment);
+    while (done < this.queue.length && done < FRAME_RECORDS && performance.now() < until) {
+      this.take(this.queue[done]);
       done += 1;
     }
     this.queue.splice(0, done);
-    this.rows.append(fragment);
+    if (this.isFollowing) this.window.trim();
     this.draft.refresh();
-    this.prune();
-    this.empty.hidden = !this.isComplete || this.rows.childElementCount > 0 || this.queue.length > 0;
-    if (this.isFollowing) this.scrollDown();
-    else this.unseen += added;
-    this.showPill();
+    this.draw();
     if (this.queue.length) this.schedule();
+    else this.wantOlder();
   }
 
-  /**
-   * Make the element of one record; returns 1 if it can be seen.
-   * @param {FeedRecord | {gap: number}} record @param {DocumentFragment} fragment
-   */
-  take(record, fragment) {
-    if ("gap" in record) {
-      const words = `${plural(record.gap, "event")} not shown: no longer in the history`;
-      const row = /** @type {Row} */ ({ kind: "note", mark: "!", tone: "warn", text: rawText(words) });
-      fragment.append(h("div", "row", rowElement(row)));
-      return 1;
-    }
+  /** @param {FeedRecord} record */
+  take(record) {
     this.draft.observe(record);
-    if (record.type === "stream_event") return 0;
-    if (record.kind === "turn_start") this.answers.clear();
-    this.place(record.rows ?? [], record.seq, fragment);
-    return record.rows?.length ? 1 : 0;
+    if (record.type === "stream_event") return;
+    this.window.append(record, this.isFollowing);
+    if (!this.isFollowing && record.rows?.length) this.unseen += 1;
   }
 
-  /** @param {Row[]} rows @param {number | null} seq @param {DocumentFragment} fragment */
-  place(rows, seq, fragment) {
-    const own = h("div", "row");
-    /** @type {HTMLElement | null} */
-    let first = null;
-    for (const row of rows) {
-      const element = rowElement(row);
-      if (!element) continue;
-      const home = row.kind === "answer" ? this.answers.get(row.call) : undefined;
-      if (row.kind === "call") {
-        this.answers.set(row.call, /** @type {HTMLElement} */ (element.querySelector(".answers")));
-      }
-      if (home) home.append(element); // it is indented as its call is
-      else own.append(this.nested(row, element));
-      first ??= home ? element : own;
+  /** Make the elements those of the window; the reader stays at the end, or keeps the place. */
+  draw() {
+    const { isFollowing, isStopped, window } = this;
+    const change = () => this.column.draw(window, { isFollowing, isStopped, draft: this.draft.element });
+    if (isFollowing) change();
+    else keepPlace(this.scroller, (top) => this.column.leaves(top), change);
+    this.empty.hidden = !this.isComplete || window.entries.length > 0 || this.queue.length > 0;
+    this.column.element.hidden = !this.empty.hidden;
+    if (isFollowing) {
+      this.column.away.see(window.newest);
+      this.scrollDown();
     }
-    own.classList.add(...rows.slice(0, 1).map((row) => `is-${row.kind}`));
-    if (own.childElementCount) fragment.append(own);
-    if (!first) {
-      own.hidden = true;
-      fragment.append(own);
-      first = own;
-    }
-    if (seq !== null) first.dataset.seq = String(seq);
+    this.showPill();
   }
 
-  /** Indent a subagent's row, below the name of its task if the row before is of another thread. @param {Row} row @param {HTMLElement} element */
-  nested(row, element) {
-    const isOtherThread = row.parent !== this.lastParent;
-    this.lastParent = row.parent;
-    if (!row.parent) return element;
-    const heading = isOtherThread ? h("div", "task", `${oneLine(row.task, 120)}:`) : null;
-    return h("div", "sub", heading, element);
-  }
-
-  /** Keep the page bounded; it may grow twice as long while the reader is further up. */
-  prune() {
-    const limit = this.isFollowing ? MAX_ROWS : 2 * MAX_ROWS;
-    if (this.rows.childElementCount <= limit + SPARE_ROWS) return;
-    const rest = [...this.rows.children].slice(this.rows.childElementCount - limit);
-    rest.unshift(h("div", "row quiet cut", "Older rows are not kept on this page: hyperhive tail, hyperhive export"));
-    this.rows.replaceChildren(...rest);
-    // A later answer gets a row of its own: below its removed call no one would see it.
-    for (const [call, home] of this.answers) if (!home.isConnected) this.answers.delete(call);
-  }
+  // --- where the reader is ---
 
   /** Follow the end, unless the reader has scrolled up, however little. */
   onScroll() {
     const { scrollHeight, scrollTop, clientHeight } = this.scroller;
     const left = scrollHeight - scrollTop - clientHeight;
-    if (scrollTop < this.scrolled.top - 1 && scrollHeight >= this.scrolled.height) this.isFollowing = left < 1;
-    else if (left < (scrollTop > this.scrolled.top ? NEAR_BOTTOM_PX : 1)) this.isFollowing = true;
-    this.scrolled = { top: scrollTop, height: scrollHeight };
+    // What becomes shorter takes the reader up too, but then there is nothing below.
+    if (scrollTop < this.scrolled - 1) this.isFollowing = left < 1;
+    else if (left < (scrollTop > this.scrolled ? NEAR_BOTTOM_PX : 1)) this.reachEnd();
+    this.scrolled = scrollTop;
     if (this.isFollowing) this.unseen = 0;
     this.showPill();
+    this.wantOlder();
+  }
+
+  /** The reader is at the end of the window: follow, or show what comes after it. */
+  reachEnd() {
+    if (this.window.isBroken) return;
+    this.isFollowing = this.window.held.length === 0;
+    if (this.isFollowing) return;
+    this.window.toEnd();
+    this.draw();
+  }
+
+  /** @param {boolean} [isAsked] the reader has pressed the button */
+  wantOlder(isAsked = false) {
+    const { scrollTop, clientHeight } = this.scroller;
+    const isNear = clientHeight > 0 && scrollTop < OLDER_SCREENS * clientHeight;
+    if (this.window.isStart || !this.window.entries.length || this.queue.length || !(isNear || isAsked)) return;
+    this.source.wantOlder(this.window.oldest);
   }
 
   toBottom() {
     this.isFollowing = true;
     this.unseen = 0;
-    this.scrollDown();
-    this.showPill();
+    this.window.toEnd();
+    this.draw();
     this.scroller.focus({ preventScroll: true });
   }
 
@@ -202,6 +204,34 @@ export class TranscriptView {
 
   showPill() {
     this.pill.hidden = this.isFollowing;
-    setText(this.pill, this.unseen ? `${this.unseen.toLocaleString("en-US")} new ↓` : "to the end ↓");
+    const words = this.unseen ? `${this.unseen.toLocaleString("en-US")} new` : "To the end";
+    if (this.pill.textContent !== words) this.pill.replaceChildren(icon("end", "s"), h("span", "", words));
+  }
+
+  // --- to a turn ---
+
+  /** Show a turn, wherever it is in the history. Rejects if it is not in there. @param {number} turn */
+  async toTurn(turn) {
+    this.isFollowing = false;
+    if (!this.column.turnElement(turn)) {
+      const records = await this.source.turn(turn);
+      if (!records.length) throw new Error(`turn ${turn} is not in the history`);
+      this.window.showAlone(records);
+      this.draw();
+    }
+    const element = this.column.turnElement(turn);
+    if (!element) return;
+    const fold = element.closest("details.tries");
+    if (fold instanceof HTMLDetailsElement) fold.open = true;
+    element.scrollIntoView({ block: "start" });
+    element.tabIndex = -1;
+    element.focus({ preventScroll: true });
+    this.showPill();
+  }
+
+  /** Go on from a turn that is shown by itself. */
+  toNextTurn() {
+    const turn = this.window.entries.findLast((entry) => entry.turn !== null)?.turn ?? 0;
+    this.toTurn(turn + 1).catch(() => this.toBottom());
   }
 }

@@ -1,0 +1,64 @@
+/** Where the feed gets what it shows on request: whole texts, images, older records, one turn. */
+
+/** @import { Api } from "./api.js" */
+/** @import { FeedRecord } from "./connection.js" */
+
+const LONGEST_WAIT_MS = 10_000; // for older records; then they are asked for again
+
+/**
+ * @typedef {object} Link
+ * @property {(seq: number) => Promise<FeedRecord>} event return a record with nothing cut
+ * @property {(before: number) => void} older ask for the records before this number: `showOlder` gets them
+ */
+
+export class Source {
+  /** @param {string} agent @param {Api} api @param {Link} link @param {(text: string) => void} sendAgain */
+  constructor(agent, api, link, sendAgain) {
+    this.agent = agent;
+    this.api = api;
+    this.link = link;
+    this.sendAgain = sendAgain;
+    this.askedAt = -LONGEST_WAIT_MS;
+  }
+
+  /** Return a row with nothing cut. @param {any} row @returns {Promise<any>} */
+  async wholeRow(row) {
+    if (row.seq === null) return row;
+    const { rows = [] } = await this.link.event(row.seq);
+    const found = rows[Number(row.key.split(".")[1])];
+    if (!found) throw new Error("the history does not have it any more");
+    return found;
+  }
+
+  /** @param {number | null} seq @param {number} number */
+  picture(seq, number) {
+    return this.api.blob(`events/${seq}/images/${number}`);
+  }
+
+  /** Ask for the records before a number, once until they come. @param {number | null} before */
+  wantOlder(before) {
+    if (before === null || performance.now() - this.askedAt < LONGEST_WAIT_MS) return;
+    this.askedAt = performance.now();
+    this.link.older(before);
+  }
+
+  hasOlder() {
+    this.askedAt = -LONGEST_WAIT_MS;
+  }
+
+  /** Return the records of a turn. @param {number} turn @returns {Promise<FeedRecord[]>} */
+  async turn(turn) {
+    return (await this.api.get(`events?view=rows&turn=${turn}`)).events;
+  }
+
+  /** Return a turn as Markdown. @param {number} turn */
+  async turnMarkdown(turn) {
+    return (await this.api.blob(`export?format=md&turn=${turn}`)).text();
+  }
+
+  /** Return the address of a turn. @param {number} turn */
+  turnAddress(turn) {
+    const prefix = document.documentElement.dataset.prefix ?? "";
+    return `${location.origin}${prefix}/agents/${encodeURIComponent(this.agent)}/turns/${turn}`;
+  }
+}
