@@ -111,6 +111,7 @@ def make_routes(gateway: Gateway) -> list[BaseRoute]:
         Route("/agents/{agent}", _page, methods=["GET"]),
         Route("/agents/{agent}/", _page, methods=["GET"]),
         Route("/manifest.webmanifest", _manifest, methods=["GET"]),
+        Route("/agents/{agent}/turns/{turn:int}", _page, methods=["GET"]),
         Mount("/static", StaticFiles(directory=STATIC, check_dir=False)),
         *routes.of_all(),
         *routes.of_one(),

@@ -158,7 +158,7 @@ test("each state has its words, its mark, its wash and one way out", () => {
     ],
     [
       { status: "online", state: "thinking", activity: tool, since_unix: NOON / 1000 - 200 },
-      ["running", "", "Bash +1", "", "3:20", "Cancel turn"],
+      ["running", "", "Bash +1", "", "This turn · 3:20", "Cancel turn"],
     ],
     [{ status: "paused", unread: 3 }, ["paused", "", "Paused", "", "3 messages wait and run when you resume", ""]],
     [

@@ -24,7 +24,9 @@ export class Login {
       this.form.reset(); // a code can be used once, and no one else should read it
       this.act("login/code", { code });
     });
-    find(".login-copy", this.root).addEventListener("click", () => navigator.clipboard?.writeText(this.link.getAttribute("href") ?? ""));
+    find(".login-copy", this.root).addEventListener("click", () =>
+      navigator.clipboard?.writeText(this.link.getAttribute("href") ?? ""),
+    );
     this.link.addEventListener("click", () => this.act("login/join")); // it continues even if the page that started it closes
     find(".login-cancel", this.root).addEventListener("click", () => this.act("login/cancel"));
   }
@@ -55,23 +57,24 @@ export class Login {
     const login = mapping(state.login);
     const isOpen = Boolean(state.running) && Login.isInProgress(state);
     const hasFailed = !isOpen && login.finished === true && login.ok !== true && state.status === "needs_login_idle";
-    const wasHidden = this.root.hidden;
+    const wasHidden = this.root.hidden || this.form.hidden;
     this.root.hidden = Boolean(state.hive) || (!isOpen && !hasFailed && !this.error);
     if (this.root.hidden) return;
     setText(this.words, this.sentence(isOpen, hasFailed, login));
     this.words.classList.toggle("bad", Boolean(this.error) || hasFailed);
-    this.form.hidden = !isOpen;
+    this.form.hidden = !isOpen || !login.url;
     this.showLink(isOpen ? textOf(login.url) : "");
     const output = textOf(login.output);
     find(".login-output", this.root).hidden = !output;
     setText(find(".login-output pre", this.root), output);
-    if (wasHidden && isOpen) find("input", this.form).focus({ preventScroll: true });
+    if (!this.form.hidden && wasHidden) find("input", this.form).focus({ preventScroll: true });
   }
 
   /** @param {boolean} isOpen @param {boolean} hasFailed @param {Record<string, any>} login */
   sentence(isOpen, hasFailed, login) {
     if (this.error) return this.error;
-    if (isOpen) return login.url ? "No turn starts until it is finished." : "Waiting for claude to name the login page.";
+    if (isOpen)
+      return login.url ? "No turn starts until it is finished." : "Waiting for claude to name the login page.";
     if (hasFailed) return `Not logged in: ${textOf(login.note) || "the login failed"}.`;
     return "";
   }

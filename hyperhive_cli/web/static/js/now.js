@@ -87,7 +87,13 @@ const STATES = {
     const left = leftOf(state, now);
     const soft = [tries.replace("attempt", "retry"), left && `in ${clock(left)}`].filter(Boolean).join(" ");
     const actions = [CANCEL];
-    return { mark: "wait", title: capital(oneLine(why, 80)) || "Retrying", soft, facts: "The turn is kept", actions };
+    return {
+      mark: "wait",
+      title: capital(oneLine(why, 80)) || "Retrying",
+      soft,
+      facts: state.turn ? `Turn ${state.turn} is kept` : "The turn is kept",
+      actions,
+    };
   },
   backing_off: (state, now) => {
     const left = leftOf(state, now);
@@ -186,8 +192,12 @@ const DOING = { thinking: "Thinking", writing: "Writing", compacting: "Compactin
 function turnFacts(state, now) {
   const since = number(state.since_unix);
   const spent = number(state.budget?.turn?.cost_usd);
-  const turn = count(state.activity?.turn_id);
-  return [turn && `Turn ${turn}`, since === null ? "" : clock(Math.max(0, now / 1000 - since)), spent && money(spent)]
+  const turn = count(state.turn);
+  return [
+    turn ? `Turn ${turn}` : "This turn",
+    since === null ? "" : clock(Math.max(0, now / 1000 - since)),
+    spent && money(spent),
+  ]
     .filter(Boolean)
     .join(" · ");
 }

@@ -24,7 +24,7 @@ export class NowBar {
     this.mark = h("span", { class: "st wait", "aria-hidden": "true" });
     this.title = h("b", "title");
     this.elapsed = h("span", { class: "num soft elapsed", "aria-hidden": "true" });
-    this.soft = h("span", "num soft more");
+    this.soft = h("span", "num soft beside");
     this.detail = h("code", "what cut grow");
     this.gap = h("span", "grow");
     this.facts = h("span", "aside num");
@@ -91,7 +91,7 @@ export class NowBar {
 
   /** Ask in place before the turn is cancelled; without an answer it goes on. */
   ask() {
-    const turn = this.state.activity?.turn_id;
+    const { turn } = this.state;
     const yes = h("button", { type: "button", class: "btn small danger", "data-verb": "yes" }, "Yes, cancel");
     const keep = h("button", { type: "button", class: "btn small", "data-verb": "keep" }, "Keep it running");
     yes.addEventListener("click", () => {

@@ -8,7 +8,9 @@ import { colourSwitch } from "./colours.js";
 import { errorWords } from "./composer.js";
 import { find, h, setText } from "./dom.js";
 import { money, span, when } from "./figures.js";
+import { Keyboard } from "./keys.js";
 import { showInTab, tellNews } from "./notify.js";
+import { Palette } from "./palette.js";
 import { count, mapping, number, oneLine, plural, textOf, timeOfDay } from "./text.js";
 import { GROUPS } from "./triage.js";
 import { isOk, outcomeSign } from "./vocabulary.js";
@@ -24,15 +26,25 @@ export class Overview {
     this.agents = agents;
     this.list = find(".groups");
     this.bell = new Bell(agents);
+    this.palette = new Palette(
+      agents,
+      () => this.actions(),
+      async () => [],
+      () => {},
+    );
+    this.keyboard = new Keyboard({
+      palette: () => this.palette.show(),
+      next_needing: () => agents.needing.length && (location.href = pageOf(agents.needing[0].agent)),
+    });
     /** @type {Map<string, Row>} */
     this.rows = new Map();
     this.placed = ""; // the agents in their groups, as they stand on the page
-    /** @type {Group | ""} */
-    this.isHeld = "";
   }
 
   start() {
     colourSwitch(find(".theme-b"));
+    find(".find").hidden = false;
+    find(".find").addEventListener("click", () => this.palette.show());
     tellNews(this.agents);
     this.agents.onChange(() => this.draw());
     this.agents.start();
@@ -40,6 +52,11 @@ export class Overview {
     this.list.addEventListener("pointerleave", () => this.draw());
     this.draw();
     this.list.querySelector("a")?.focus();
+  }
+
+  /** @returns {[string, import("./palette.js").Entry[]]} */
+  actions() {
+    return ["Actions", [{ words: "Show the keys", sign: "info", keys: ["?"], run: () => this.keyboard.showList() }]];
   }
 
   draw() {
@@ -255,9 +272,13 @@ function lastWords(state, now) {
   const turn = mapping(state.last_turn);
   const ended = number(turn.started) === null ? null : turn.started + count(turn.duration_ms);
   const outcome = oneLine(textOf(turn.outcome).replaceAll("_", " "), 40);
-  const last =
-    ended === null
-      ? ""
-      : `Turn ${turn.turn_id} ended ${outcome} ${ended > Date.now() - 3_600_000 ? `${span((Date.now() - ended) / 1000)} ago` : when(ended, Date.now())}`;
+  const ago = ended === null ? "" : lasted(ended, Date.now());
+  const last = ended === null ? "" : `Turn ${turn.turn_id}: ${outcome}, ${ago}`;
   return [why, now.facts, last].filter(Boolean).join(" · ");
+}
+
+/** @param {number} ended Unix ms @param {number} now */
+function lasted(ended, now) {
+  const seconds = (now - ended) / 1000;
+  return seconds < 3600 ? `${span(seconds)} ago` : when(ended, now);
 }

@@ -20,6 +20,7 @@ import { outbox } from "./outbox.js";
 import { Palette } from "./palette.js";
 import { Switcher } from "./switcher.js";
 import { refuseToken } from "./token.js";
+import { count } from "./text.js";
 import { TranscriptView } from "./transcript_view.js";
 
 /** @import { Agents } from "./agents.js" */
@@ -92,13 +93,19 @@ export class Panel {
   /** @param {FeedRecord[]} records */
   show(records) {
     this.transcript.show(records);
-    if (this.client.connection.phase !== "live") return;
-    this.state = Object.assign({}, this.state, ...records.map((record) => record.facts));
+    if (this.client.connection.phase !== "live") return void Object.assign(this.state, this.turnOf(records));
+    this.state = Object.assign({}, this.state, ...records.map((record) => record.facts), this.turnOf(records));
     this.header.setState(this.state);
     this.nowBar.setState(this.state);
     const announced = records.flatMap(announcementsOf);
     if (announced.length) setText(this.announcer, announced.slice(-3).join(". "));
     if (records.some((record) => REFRESHING_KINDS.has(record.kind))) this.refreshSoon();
+  }
+
+  /** The number of the newest turn, which no field of the state has. @param {FeedRecord[]} records */
+  turnOf(records) {
+    const numbers = records.flatMap((record) => record.rows ?? []).map((row) => count(row.turn));
+    return { turn: Math.max(count(this.state.turn), ...numbers) };
   }
 
   /** @param {number} missing */
