@@ -24,7 +24,7 @@ export class Bell {
       "drop right",
       this.list,
       rule(),
-      h("h3", "", "Tell me when an agent"),
+      h("h2", "", "Tell me when an agent"),
       ...topics,
       rule(),
       system,
@@ -59,7 +59,7 @@ export class Bell {
     const key = needing.map(({ agent, now }) => `${agent} ${now.title}`).join("\n");
     if (this.list.dataset.key === key) return;
     this.list.dataset.key = key;
-    this.list.replaceChildren(h("h3", "", length ? "Needs you" : "No agent needs you"), ...rows);
+    this.list.replaceChildren(h("h2", "", length ? "Needs you" : "No agent needs you"), ...rows);
   }
 
   /** @param {string} topic @param {string} words */

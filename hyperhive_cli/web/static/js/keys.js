@@ -125,7 +125,7 @@ export class Keyboard {
   /** Show the list of all keys, and the switch for single letters. */
   showList() {
     const close = h("button", { type: "button", class: "btn small ghost", onclick: () => this.sheet.close() }, "Close");
-    const head = h("div", "ask-in", h("b", "grow", "Keyboard"), close);
+    const head = h("div", "ask-in", h("h2", "grow", "Keyboard"), close);
     const sections = SHORTCUTS.map(([title, shortcuts]) => {
       const shown = shortcuts.filter(({ does, isFixed }) => isFixed || this.handlers[does]);
       const rows = shown.map(({ words, keys }) => h("div", "k", h("span", "", words), keyCaps(keys)));
