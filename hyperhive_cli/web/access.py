@@ -39,6 +39,7 @@ class PanelFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / FOLDER
         self.token_file = self.folder / "token"
+        self.push_file = self.folder / "push.json"  # the browsers that are told of needs: see `web.push`
 
     def token(self) -> str | None:
         """Return the token, None if there is none yet; raises StoreError for a file that is not safe to use."""
@@ -54,8 +55,13 @@ class PanelFiles:
         return self._store(new_token(), replace=False)
 
     def change_token(self) -> str:
-        """Replace the token and return the new one, which running gateways take immediately; raises StoreError."""
-        return self._store(new_token(), replace=True)
+        """Replace the token and return the new one, which running gateways take immediately; raises StoreError.
+
+        Browsers that the old one let in are no longer told of anything.
+        """
+        token = self._store(new_token(), replace=True)
+        self.push_file.unlink(missing_ok=True)
+        return token
 
     def _read(self) -> str:
         content = read_file(self.token_file, _LIMIT_BYTES)
@@ -127,25 +133,25 @@ class Token:
     def __init__(self, token: str, files: PanelFiles | None = None) -> None:
         self.on_change: Callable[[], None] = lambda: None  # called when the token has been changed
         self._token = token
-        self._files = files
+        self.files = files
         self._stamp = self._look()
 
     def current(self) -> str:
         """Return the token. Costs one `stat`, unless the file has changed; one that is lost or damaged is ignored."""
         stamp = self._look()
-        if stamp != self._stamp and self._files is not None:
+        if stamp != self._stamp and self.files is not None:
             self._stamp = stamp
             with suppress(StoreError):
-                self._take(self._files.token())
+                self._take(self.files.token())
         return self._token
 
     @contextmanager
     def registered(self, address: str) -> Iterator[None]:
         """Have `--show` find this gateway during the block."""
-        if self._files is None:
+        if self.files is None:
             yield
         else:
-            with self._files.registered(address):
+            with self.files.registered(address):
                 yield
 
     def _take(self, token: str | None) -> None:
@@ -154,10 +160,10 @@ class Token:
             self.on_change()
 
     def _look(self) -> tuple[int, int] | None:
-        if self._files is None:
+        if self.files is None:
             return None
         try:
-            found = self._files.token_file.lstat()
+            found = self.files.token_file.lstat()
         except OSError:
             return None
         return found.st_ino, found.st_mtime_ns

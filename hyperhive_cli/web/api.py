@@ -122,7 +122,27 @@ GLOBAL_ROUTES = (
         "/api/hive", "hive", "The hive: `url` (null: none), `trouble`, and how old its agents' state is (`age_s`)."
     ),
     ReadRoute("/api/vocabulary", "vocabulary", "How outcomes and statuses are shown: `tone`, and `sign` or `words`."),
+    ReadRoute("/api/push", "push", "The public key that signs push messages; null: this gateway sends none."),
     ReadRoute("/api/openapi.json", "openapi", "This document."),
+)
+# Of the gateway itself: they ask no harness.
+GLOBAL_CHANGES = (
+    ChangeRoute(
+        "/api/push/add",
+        "push_add",
+        "Tell a browser when an agent begins to need a person.",
+        {
+            "endpoint": Field("string", "the https address of the browser at its push service", required=True),
+            "p256dh": Field("string", "the public key of its subscription, in base64url", required=True),
+            "auth": Field("string", "the secret of its subscription, in base64url", required=True),
+        },
+    ),
+    ChangeRoute(
+        "/api/push/remove",
+        "push_remove",
+        "Tell a browser no longer.",
+        {"endpoint": Field("string", "its address at its push service", required=True)},
+    ),
 )
 CHANGE_ROUTES = (
     ChangeRoute(

@@ -1,6 +1,7 @@
 """The gateway's application: the page, the routes of each agent, and what answers an error."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -14,12 +15,14 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hyperhive_cli.web.api import CHANGE_ROUTES, GLOBAL_ROUTES, READ_ROUTES, ReadRoute, check_query
+from hyperhive_cli.web.api import CHANGE_ROUTES, GLOBAL_CHANGES, GLOBAL_ROUTES, READ_ROUTES, ReadRoute, check_query
 from hyperhive_cli.web.errors import HANDLERS, error_response
 from hyperhive_cli.web.feed_routes import FeedRoutes
 from hyperhive_cli.web.gate import Gate
 from hyperhive_cli.web.gateway import FindAgents, Gateway
 from hyperhive_cli.web.hive import HiveView
+from hyperhive_cli.web.push import Push
+from hyperhive_cli.web.push_routes import PushRoutes
 
 STATIC = Path(__file__).parent / "static"
 
@@ -37,6 +40,11 @@ def _page(request: Request) -> Response:
 def _manifest(_: Request) -> Response:
     """Return what installs the panel as an app. All its addresses are relative: it lies where the panel starts."""
     return FileResponse(STATIC / "manifest.webmanifest", media_type="application/manifest+json")
+
+
+def _service_worker(_: Request) -> Response:
+    """Return the script that shows push messages. It lies where the panel starts: it is for addresses below its own."""
+    return FileResponse(STATIC / "service-worker.js", media_type="text/javascript; charset=utf-8")
 
 
 class GatedApp:
@@ -76,13 +84,17 @@ class GatedApp:
 class _Routes:
     """Makes the routes of the tables: each is answered by a method of one of the `owners`."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, push: Push | None) -> None:
         self._gateway = gateway
-        self._owners = (gateway, FeedRoutes(gateway))
+        self._push = PushRoutes(push)
+        self._owners = (gateway, FeedRoutes(gateway), self._push)
 
     def of_all(self) -> list[BaseRoute]:
         """Return the routes of all agents."""
-        return [Route(one.path, self._reader(one), methods=["GET"]) for one in GLOBAL_ROUTES]
+        return [
+            *(Route(one.path, self._reader(one), methods=["GET"]) for one in GLOBAL_ROUTES),
+            *(Route(one.path, partial(self._push.change, one), methods=["POST"]) for one in GLOBAL_CHANGES),
+        ]
 
     def of_one(self) -> list[BaseRoute]:
         """Return the routes of one agent."""
@@ -103,15 +115,16 @@ class _Routes:
         return read
 
 
-def make_routes(gateway: Gateway) -> list[BaseRoute]:
+def make_routes(gateway: Gateway, push: Push | None = None) -> list[BaseRoute]:
     """Return every route: the page, those of all agents, and those of one agent with its name and without."""
-    routes = _Routes(gateway)
+    routes = _Routes(gateway, push)
     return [
         Route("/", _page, methods=["GET"]),
         Route("/agents/{agent}", _page, methods=["GET"]),
         Route("/agents/{agent}/", _page, methods=["GET"]),
         Route("/manifest.webmanifest", _manifest, methods=["GET"]),
         Route("/agents/{agent}/turns/{turn:int}", _page, methods=["GET"]),
+        Route("/service-worker.js", _service_worker, methods=["GET"]),
         Mount("/static", StaticFiles(directory=STATIC, check_dir=False)),
         *routes.of_all(),
         *routes.of_one(),
@@ -119,18 +132,25 @@ def make_routes(gateway: Gateway) -> list[BaseRoute]:
     ]
 
 
+@asynccontextmanager
+async def _lifespan(gateway: Gateway, push: Push | None, app: Starlette) -> AsyncIterator[None]:
+    async with gateway.lifespan(app), nullcontext() if push is None else push.running(gateway.states):
+        yield
+
+
 def make_app(
     find_agents: FindAgents,
     gate: Gate,
     hive: HiveView | None = None,
     prefixes: Mapping[str, str] = MappingProxyType({}),
+    push: Push | None = None,
 ) -> tuple[ASGIApp, Gateway]:
     """Return the application and its gateway. `prefixes`: see `GatedApp`."""
     gateway = Gateway(find_agents, hive)
     app = Starlette(
-        routes=make_routes(gateway),
+        routes=make_routes(gateway, push),
         exception_handlers=HANDLERS,
-        lifespan=gateway.lifespan,
+        lifespan=partial(_lifespan, gateway, push),
     )
     app.router.redirect_slashes = False  # it would lead past a proxy's prefix, and to http
     return GatedApp(app, gate, prefixes), gateway

@@ -128,7 +128,12 @@ class Gateway:
     # --- reading ---
 
     async def overview(self, _: Request, _query: Query) -> Response:
-        """Return the state of each agent; `hive` says where an agent of another machine runs."""
+        """Return the state of each agent."""
+        found = await self.states()
+        return json_response([found[name] for name in sorted(found)])
+
+    async def states(self) -> dict[str, dict[str, Any]]:
+        """Return the state of each agent by name; `hive` says where an agent of another machine runs."""
         here = dict(await run_sync(self._find_agents))
         others = {} if self._hive is None else await self._hive.agents_elsewhere(here)
         found = {name: other.last_state() for name, other in others.items()}
@@ -140,7 +145,7 @@ class Gateway:
             for name, paths in here.items():
                 if name not in others:
                     tasks.start_soon(add, paths)
-        return json_response([found[name] for name in sorted(found)])
+        return found
 
     async def hive(self, _: Request, _query: Query) -> Response:
         """Return the state of the hive."""
@@ -197,7 +202,7 @@ class Gateway:
     async def change(self, route: ChangeRoute, request: Request) -> Response:
         """Carry out an operation."""
         agent = await self.find(request)
-        arguments = check_fields(route.fields, await _body(request))
+        arguments = check_fields(route.fields, await read_json(request))
         if "id" in request.path_params:
             arguments["id"] = path_number(request.path_params, "id")
         reply = await _change(agent, route.op, arguments)
@@ -224,7 +229,7 @@ def _with_remarks(turn: EndedTurn) -> dict[str, Any]:
     return {**turn.to_dict(), "remarks": list(end_remarks(turn.denied, turn.message_state))}
 
 
-async def _body(request: Request) -> object:
+async def read_json(request: Request) -> object:
     """Return a request's JSON; raises HTTPException if it is too long, UsageError if it is not JSON."""
     body = bytearray()
     async for chunk in request.stream():

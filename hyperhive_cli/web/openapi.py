@@ -4,7 +4,15 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hyperhive_cli.web.api import CHANGE_ROUTES, GLOBAL_ROUTES, READ_ROUTES, ChangeRoute, Field, ReadRoute
+from hyperhive_cli.web.api import (
+    CHANGE_ROUTES,
+    GLOBAL_CHANGES,
+    GLOBAL_ROUTES,
+    READ_ROUTES,
+    ChangeRoute,
+    Field,
+    ReadRoute,
+)
 from hyperhive_cli.web.sse import MEDIA_TYPE
 
 _AGENT = "/agents/{agent}"
@@ -29,6 +37,7 @@ _REPLY_FIELDS: Mapping[str, Mapping[str, Any]] = {
 def document() -> dict[str, Any]:
     """Return the document. Each route of one agent is listed twice: with the agent's name in its path, and without."""
     paths: dict[str, dict[str, Any]] = {route.path: {"get": _read(route)} for route in GLOBAL_ROUTES}
+    paths |= {route.path: {"post": _change(route, "")} for route in GLOBAL_CHANGES}
     for prefix in ("", _AGENT):
         paths |= {prefix + route.path: {"get": _read(route, prefix)} for route in READ_ROUTES}
         paths |= {prefix + route.path: {"post": _change(route, prefix)} for route in CHANGE_ROUTES}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from hyperhive_cli.web.connections import Connections, make_protocol
 from hyperhive_cli.web.gate import RESPONSE_HEADERS, Gate
 from hyperhive_cli.web.gateway import FindAgents
 from hyperhive_cli.web.hive import HiveView
+from hyperhive_cli.web.push import Push
 
 CLOSE_LIMIT_S = 2  # for responses in progress when the gateway stops
 BACKLOG = 128
@@ -141,7 +143,9 @@ def serve(
     fragment, and the token alone; it may block. Raises HyperhiveError.
     """
     with listening(config) as found, token.registered(found.shown):
-        app, gateway = make_app(find_agents, Gate(found.origins, token.current), hive, found.prefixes)
+        app, gateway = make_app(
+            find_agents, Gate(found.origins, token.current), hive, found.prefixes, _push(token, found)
+        )
         settings = uvicorn.Config(
             app,
             http="httptools",
@@ -167,6 +171,14 @@ def serve(
             _serve, server, found.socket, token, partial(_announce, announce, found.shown, token),
             backend_options={"use_uvloop": True},
         )  # fmt: skip
+
+
+def _push(token: Token, found: Listening) -> Push | None:
+    """Return what tells browsers, unless its library or a folder for its files is missing."""
+    if token.files is None or find_spec("cryptography") is None:
+        return None
+    is_public = found.shown.startswith("https://")
+    return Push(token.files, found.shown if is_public else "mailto:operator@example.com")
 
 
 def _announce(announce: Callable[[str, str], None], address: str, token: Token) -> None:

@@ -94,6 +94,7 @@ OTHERWISE = {
     "cli.own_turn": "/proc",
     "control.peer": "/proc",
     "web.app": "the page itself",
+    "web.push": "an address of the network",
     "demo.replay": "the package's recordings",
     "store.backup": "an archive in a new folder, and a tar in a file that is open",
     "render.console.terminal": "the terminal, by its name",

@@ -44,6 +44,7 @@ HOMES = {
     "orjson": "core.events claude.stream",
     "psycopg": "hive. doctor.hive",
     "segno": "cli.panel_access",
+    "cryptography": "web.push_message",
     "rich": "render.",
     "anyio": "web.",
     "starlette": "web.",
@@ -64,13 +65,13 @@ HOMES = {
     "subprocess": "claude.guard",
     "sys.stdout.buffer": "cli.backup cli.streams demo.replay",  # else a terminal is sent what it must not obey
     "socket": "claude.process control.client control.peer control.server hive.database web.async_client web.server",
-    "fcntl": "store.folder store.holder agent.refresh claude.guard claude.process web.access",
+    "fcntl": "store.folder store.holder agent.refresh claude.guard claude.process web.access web.push",
     "threading": """
         render.display_file store.wal harness.console_loop harness.live_console cli.attach cli.console cli.streams
     """,
     "termios": "render.console.terminal",
     "_typeshed": "render.display_file cli.streams",  # for the type checker alone
-    "importlib": "cli.panel_access cli.plain_call cli.program cli.web",
+    "importlib": "cli.panel_access cli.plain_call cli.program cli.web web.server",
     **dict.fromkeys(("multiprocessing", "concurrent", "runpy", "pty", "trio.run_process"), ""),
     **dict.fromkeys(("_ctypes", "_signal", "posix", "os.kill", "os.fork", "os.execv", "os.execvp"), "claude.guard"),
     **dict.fromkeys(("os.killpg", "os.system", "os.popen", "os.posix_spawn"), ""),

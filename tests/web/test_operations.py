@@ -15,7 +15,7 @@ import pytest
 from hyperhive_cli.core.outcomes import OutcomeKind
 from hyperhive_cli.harness.inbox_operations import MESSAGE_CHANGES
 from hyperhive_cli.store.inbox import open_inbox
-from hyperhive_cli.web.api import CHANGE_ROUTES, GLOBAL_ROUTES, READ_ROUTES, ChangeRoute
+from hyperhive_cli.web.api import CHANGE_ROUTES, GLOBAL_CHANGES, GLOBAL_ROUTES, READ_ROUTES, ChangeRoute
 from tests.conftest import FakeClaude, wait_until
 from tests.forkserver import Forkserver
 from tests.harness import ANSWER, LIMIT_S, TEXT, Hive, gated
@@ -294,5 +294,6 @@ def test_the_document_holds_for_generated_requests(
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
         # The document's own address is not among those that are tried.
         left_out = 1 + sum(word in one.path for one in (*READ_ROUTES, *CHANGE_ROUTES) for word in ENDLESS)
-        assert f"Tested: {len(READ_ROUTES) + len(CHANGE_ROUTES) + len(GLOBAL_ROUTES) - left_out}\n" in done.stdout
+        routes = (*READ_ROUTES, *CHANGE_ROUTES, *GLOBAL_ROUTES, *GLOBAL_CHANGES)
+        assert f"Tested: {len(routes) - left_out}\n" in done.stdout
         assert site.get("/api/state")["running"] is True

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from starlette.routing import BaseRoute, Mount, Route
 
-from hyperhive_cli.web.api import CHANGE_ROUTES, GLOBAL_ROUTES, READ_ROUTES
+from hyperhive_cli.web.api import CHANGE_ROUTES, GLOBAL_CHANGES, GLOBAL_ROUTES, READ_ROUTES
 from hyperhive_cli.web.app import STATIC, make_routes
 from hyperhive_cli.web.gate import RESPONSE_HEADERS
 from hyperhive_cli.web.gateway import Gateway
@@ -30,7 +30,7 @@ SHELL = [
 ]
 FILES = [f"/static/{path.relative_to(STATIC).as_posix()}" for path in sorted(STATIC.rglob("*")) if path.is_file()]
 READ = [re.sub(r"{\w+}", "1", one.path) for one in (*GLOBAL_ROUTES, *READ_ROUTES)]
-CHANGED = [change.path.replace("{id}", "1") for change in CHANGE_ROUTES]
+CHANGED = [change.path.replace("{id}", "1") for change in (*CHANGE_ROUTES, *GLOBAL_CHANGES)]
 PATHS = [*READ, *CHANGED]
 BEHIND_TOKEN = [*PATHS, *(f"/agents/bee{path}" for path in PATHS), "/api", "/api/nothing", "/nothing", "/agents/x/y"]
 EVERY = [*SHELL, *FILES, *BEHIND_TOKEN]
@@ -178,7 +178,7 @@ def test_the_document_describes_exactly_the_existing_routes(served: tuple[Site, 
 
 def test_every_field_of_a_change_is_in_the_document(served: tuple[Site, Telling]) -> None:
     paths = look(served[0], "GET", "/api/openapi.json").json()["paths"]
-    for change in CHANGE_ROUTES:
+    for change in (*CHANGE_ROUTES, *GLOBAL_CHANGES):
         schema = paths[change.path]["post"]["requestBody"]["content"]["application/json"]["schema"]
         assert schema["properties"].keys() == change.fields.keys()
         assert schema["required"] == [name for name, field in change.fields.items() if field.required]

@@ -1,0 +1,226 @@
+"""Web push: tells browsers when an agent begins to need a person, also while none of them shows the panel.
+
+The gateway looks at the agents as long as a browser wants to be told. Which browsers those are, and what they were
+told, is in a file beside the token, for all gateways that share it: each need is told once, by the first that sees it.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import anyio
+from anyio.to_thread import run_sync
+
+from hyperhive_cli.core.errors import HyperhiveError, RefusedError, StoreError
+from hyperhive_cli.core.files import make_folder, open_file, read_file, write_file
+from hyperhive_cli.core.status import status_meaning
+from hyperhive_cli.web.access import PanelFiles
+
+if TYPE_CHECKING:
+    from hyperhive_cli.web.push_message import Browser, SigningKey
+
+POLL_S = 5.0  # a need that is there at two looks is told: a busy harness may miss one
+MOST_BROWSERS = 32
+RETRY_S = 10.0  # after a push service did not take a message; eight times as long after each
+MOST_TRIES = 4
+SEND_LIMIT_S = 20.0
+LIFE_S = 12 * 3600  # of a message for a browser that is not there
+_LIMIT_BYTES = 256 * 1024
+_GONE = {404, 410}  # the browser no longer wants to be told
+
+States = Mapping[str, Mapping[str, Any]]  # by the agents' names
+ReadStates = Callable[[], Awaitable[States]]
+
+
+class Wanted(NamedTuple):
+    """What is in the file: the browsers that want to be told, and of which needs of which agents they were."""
+
+    browsers: tuple["Browser", ...] = ()
+    told: Mapping[str, str] = {}
+
+
+class PushFiles:
+    """The file of the browsers, and that of the key that signs; both 0600. Blocking; methods raise StoreError."""
+
+    def __init__(self, files: PanelFiles) -> None:
+        self._folder = files.folder
+        self._key = files.folder / "push-key.pem"
+        self._wanted = files.push_file
+
+    def signing_key(self) -> "SigningKey":
+        """Return the key, a new one at first. Browsers of another key would no longer be told."""
+        from hyperhive_cli.web.push_message import SigningKey  # noqa: PLC0415 - an extra
+
+        try:
+            if not self._key.exists():
+                make_folder(self._folder)
+                with suppress(FileExistsError):  # another gateway was faster
+                    write_file(self._key, SigningKey.new(), replace=False)
+            return SigningKey(read_file(self._key, _LIMIT_BYTES))
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"the key {self._key} cannot be used: {error}", f"mv {self._key} {self._key}.old"
+            ) from error
+
+    def read(self) -> Wanted:
+        """Return what browsers want; nothing if the file is missing or damaged."""
+        from hyperhive_cli.web.push_message import Browser  # noqa: PLC0415 - an extra
+
+        try:
+            found = json.loads(read_file(self._wanted, _LIMIT_BYTES))
+            return Wanted(tuple(Browser(**one) for one in found["browsers"]), dict(found["told"]))
+        except (OSError, ValueError, LookupError, TypeError):
+            return Wanted()
+
+    def add(self, browser: "Browser") -> None:
+        """Have a browser told from now on, and of what is needed now; raises RefusedError if there are too many."""
+        with self._changing() as wanted:
+            others = tuple(one for one in wanted.browsers if one.endpoint != browser.endpoint)
+            if len(others) >= MOST_BROWSERS:
+                raise RefusedError(f"{MOST_BROWSERS} browsers are told already", "turn it off in one of them")
+            self._write(Wanted((*others, browser), wanted.told if others else {}))
+
+    def remove(self, endpoint: str) -> None:
+        """Have a browser told no longer."""
+        with self._changing() as wanted:
+            others = tuple(one for one in wanted.browsers if one.endpoint != endpoint)
+            if others != wanted.browsers:
+                self._write(wanted._replace(browsers=others))
+
+    def claim(self, needs: Mapping[str, str], confirmed: set[str], served: Container[str]) -> list[str]:
+        """Return the agents of which this gateway has to tell: they need something, and no browser was told."""
+        with self._changing() as wanted:
+            begun = sorted(confirmed - wanted.told.keys())
+            still = {name: word for name, word in wanted.told.items() if name in needs or name not in served}
+            told = still | {name: needs[name] for name in begun}
+            if told != wanted.told:
+                self._write(wanted._replace(told=told))
+            return begun
+
+    @contextmanager
+    def _changing(self) -> Iterator[Wanted]:
+        """Keep other gateways from changing the file during the block."""
+        try:
+            make_folder(self._folder)
+            descriptor = open_file(self._folder / "push.lock", os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            raise StoreError(f"{self._folder} cannot be written: {error.strerror}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield self.read()
+        finally:
+            os.close(descriptor)
+
+    def _write(self, wanted: Wanted) -> None:
+        content = {"browsers": [one._asdict() for one in wanted.browsers], "told": wanted.told}
+        try:
+            write_file(self._wanted, json.dumps(content).encode())
+        except OSError as error:
+            raise StoreError(f"{self._wanted} cannot be written: {error.strerror}") from error
+
+
+class Push:
+    """Tells the browsers of a gateway. `contact`: where push services find its operator."""
+
+    def __init__(self, files: PanelFiles, contact: str) -> None:
+        self._files = PushFiles(files)
+        self._contact = contact
+        self._key: SigningKey | None = None
+        self._seen: Mapping[str, str] = {}  # the needs at the last look
+
+    async def key(self) -> "SigningKey":
+        """Return the key that signs; raises StoreError."""
+        if self._key is None:
+            self._key = await run_sync(self._files.signing_key)
+        return self._key
+
+    async def add(self, browser: "Browser") -> None:
+        """Have a browser told; raises UsageError if that is impossible, RefusedError if there are too many."""
+        from hyperhive_cli.web.push_message import check_browser  # noqa: PLC0415 - an extra
+
+        await run_sync(self._files.add, check_browser(browser))
+
+    async def remove(self, endpoint: str) -> None:
+        """Have a browser told no longer."""
+        await run_sync(self._files.remove, endpoint)
+
+    @asynccontextmanager
+    async def running(self, read_states: ReadStates) -> AsyncIterator[None]:
+        """Look at the agents during the block, and tell."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._run, read_states, tasks)
+            yield
+            tasks.cancel_scope.cancel()
+
+    async def _run(self, read_states: ReadStates, tasks: anyio.abc.TaskGroup) -> None:
+        while True:
+            await anyio.sleep(POLL_S)
+            with suppress(HyperhiveError):  # a full disk, or a hive that is away: the next look finds it again
+                wanted = await run_sync(self._files.read)
+                if wanted.browsers:
+                    await self._look(wanted, await read_states(), tasks)
+
+    async def _look(self, wanted: Wanted, states: States, tasks: anyio.abc.TaskGroup) -> None:
+        needs = {name: word for name, state in states.items() if (word := _need(state)) is not None}
+        confirmed = {name for name in needs if name in self._seen}
+        self._seen = needs
+        for name in await run_sync(self._files.claim, needs, confirmed, states):
+            text = json.dumps({"agent": name, "words": needs[name]}).encode()
+            for browser in wanted.browsers:
+                tasks.start_soon(self._tell, browser, name, text)
+
+    async def _tell(self, browser: "Browser", agent: str, text: bytes) -> None:
+        key = await self.key()
+        for tried in range(MOST_TRIES):
+            status = await run_sync(partial(send, browser, agent, text, key, self._contact), abandon_on_cancel=True)
+            if status in _GONE:
+                await self.remove(browser.endpoint)
+            if status is not None and status < 500 and status != 429:
+                return
+            await anyio.sleep(RETRY_S * 8**tried)
+
+
+def send(browser: "Browser", agent: str, text: bytes, key: "SigningKey", contact: str) -> int | None:
+    """Send a message to the browser's push service; return its HTTP status, None if it cannot be reached. Blocking."""
+    from hyperhive_cli.web.push_message import encrypt  # noqa: PLC0415 - an extra
+
+    headers = {
+        "Authorization": key.authorization(browser.endpoint, contact, time.time()),
+        "Content-Encoding": "aes128gcm",
+        "Content-Type": "application/octet-stream",
+        "TTL": str(LIFE_S),
+        "Urgency": "high",
+        "Topic": hashlib.sha256(agent.encode()).hexdigest()[:32],  # of those not yet delivered only the last is
+    }
+    request = urllib.request.Request(browser.endpoint, encrypt(text, browser), headers, method="POST")  # noqa: S310 - https, see `check_browser`
+    try:
+        with urllib.request.build_opener(_NoRedirects).open(request, timeout=SEND_LIMIT_S) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except (OSError, ValueError):
+        return None
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Leaves a redirection as the error that it is for a push service."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Follow nothing."""
+
+
+def _need(state: Mapping[str, Any]) -> str | None:
+    """Return what an agent needs a person for, in words; None if it needs nothing."""
+    meaning = status_meaning(state.get("status"))
+    if not meaning.needs_person:
+        return None
+    why = state.get("why")
+    return f"{meaning.words}: {why}"[:300] if why else meaning.words
