@@ -180,8 +180,8 @@ def the_calls(window: Window, turn: Locator) -> None:
 def the_long_output(window: Window, turn: Locator) -> None:
     failed = named(turn, "Bash")
     head, tail = failed.locator("pre").all()
-    assert head.text_content().split("\n") == ["F.......", *(f"line {number} of the log" for number in range(11))]
-    assert len(tail.text_content().split("\n")) == 12
+    assert head.inner_text().split("\n") == ["F.......", *(f"line {number} of the log" for number in range(11))]
+    assert len(tail.inner_text().split("\n")) == 12
     assert (head.locator(".ar").text_content(), tail.locator(".ar.ab").text_content()) == ("F", "1 failed")
     asked = len(window.asked)
     failed.get_by_role("button", name="Copy all, ").click()
@@ -242,9 +242,9 @@ def the_image(window: Window, turn: Locator) -> None:
 
 def the_rest(turn: Locator) -> None:
     assert turn.locator("summary.fold", has_text="Thought").count() == 1
-    assert "Overloaded: tried 2 times" in turn.locator(".note", has_text="then went on.").text_content()
+    assert "Overloaded: tried 2 times" in turn.locator(".note", has_text="then went on.").inner_text()
     divide = turn.locator("summary.divide")
-    assert divide.text_content().endswith("168k to 24k tokens")
+    assert divide.inner_text().endswith("168k to 24k tokens")
     divide.click()
     turn.locator(".compaction .thought", has_text="The summary of it.").wait_for()
     assert turn.locator(".prose pre code .hljs-string").text_content() == "'hi'"
