@@ -4,9 +4,11 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import takewhile
+from typing import TypeVar
 
 from hyperhive_cli.cli import completers
-from hyperhive_cli.cli.console import LIVE_FIELDS, agent_of, can_type, console_thread, make_console
+from hyperhive_cli.cli.console import LIVE_FIELDS, agent_of, can_type, make_console
 from hyperhive_cli.cli.declared import argument, command, pass_invocation
 from hyperhive_cli.cli.harness_watch import HarnessWatch
 from hyperhive_cli.cli.invocation import Invocation, hive_option
@@ -16,7 +18,9 @@ from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.feed.agent_feed import AgentFeed
 from hyperhive_cli.harness.live_console import LiveConsole
 from hyperhive_cli.harness.signals import on_ending, on_suspension
+from hyperhive_cli.harness.terminal_loop import running
 
+T = TypeVar("T")
 TICK_S = 1.0
 EARLIER, FEW = 300, 20  # events that are looked through for the newest turn's start; shown if it is not among them
 
@@ -39,7 +43,11 @@ def attach(invocation: Invocation, agent: str | None, hive: str | None) -> int:
         raise UsageError("attach needs a terminal for reading keys", "hyperhive tail; hyperhive send TEXT")
     invocation.agent = agent or invocation.agent
     url = invocation.hive_url(hive)
-    paths = invocation.steered_paths()
+    return join(invocation.steered_paths(), url)
+
+
+def join(paths: AgentPaths, url: str | None) -> int:
+    """Show an agent's console until it is left; return the exit status, which is not 0 after a signal."""
     found = agent_of(paths, url)
     with found.opened() as client:
         if client.is_new:
@@ -51,7 +59,7 @@ def attach(invocation: Invocation, agent: str | None, hive: str | None) -> int:
     threading.Thread(target=follow, args=(paths, url, console), daemon=True).start()
     ended_by = on_ending(console.close)
     on_suspension(console.suspend, console.resume)
-    with console_thread(console):
+    with running(console):
         console.wait()
     return ended_by()
 
@@ -62,7 +70,7 @@ def _follow(paths: AgentPaths, _: str | None, console: LiveConsole) -> None:
     for record in _from_turn_start(feed.newest(EARLIER)):
         console.offer(record)
     watch = HarnessWatch(paths, feed, console)
-    for event in feed.follow():
+    for event in _until_over(feed.follow(), console):
         watch.look(event)
         if event is not None:
             console.offer(event)
@@ -74,9 +82,13 @@ def _follow_hive(paths: AgentPaths, url: str | None, console: LiveConsole) -> No
     with closing(HiveFeed(url or "", paths.agent, tick_s=TICK_S)) as feed:
         for record in _from_turn_start([one.record for one in feed.newest(EARLIER)]):
             console.offer(record)
-        for event in feed.follow():
+        for event in _until_over(feed.follow(), console):
             if event is not None:
                 console.offer(event.record)
+
+
+def _until_over(events: Iterator[T], console: LiveConsole) -> Iterator[T]:
+    return takewhile(lambda _: not console.is_over, events)
 
 
 def _from_turn_start(records: list[BusEvent]) -> Iterator[BusEvent]:

@@ -6,8 +6,8 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -19,7 +19,6 @@ from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.files import open_file, read_file
 from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.harness.client import LocalClient
-from hyperhive_cli.harness.console_loop import LEAVE_S
 from hyperhive_cli.harness.live_console import LiveConsole
 from hyperhive_cli.harness.signals import SAME_WISH_S, interrupt, on_resize
 from hyperhive_cli.render.console.plain import PlainScreen
@@ -50,7 +49,7 @@ class ConsoleActions:
         self._agent = agent
         self._told = (*ASKED, "unread", *told)
         self.console: LiveConsole | None = None  # until it is made
-        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._is_refreshing = False
         self._stopped_s: float | None = None
         threading.Thread(target=self._work, daemon=True).start()
@@ -109,6 +108,10 @@ class ConsoleActions:
         """Show a text in $PAGER."""
         page([text])
 
+    def end(self) -> None:
+        """Do what was asked for so far, and nothing more."""
+        self._jobs.put(None)
+
     def _look(self, console: LiveConsole) -> None:
         try:
             with suppress(HyperhiveError), self._agent.opened() as client:
@@ -153,8 +156,8 @@ class ConsoleActions:
         self.refresh()
 
     def _work(self) -> None:
-        while True:
-            self._jobs.get()()
+        while (job := self._jobs.get()) is not None:
+            job()
 
     @property
     def _file(self) -> Path:
@@ -210,19 +213,3 @@ def make_console(
     console.view.mode = mode
     on_resize(console.wake)
     return console
-
-
-@contextmanager
-def console_thread(console: LiveConsole) -> Iterator[LiveConsole]:
-    """Run a console in a thread during the block."""
-    threading.Thread(target=console.run, daemon=True).start()
-    try:
-        yield console
-    finally:
-        leave(console)
-
-
-def leave(console: LiveConsole) -> None:
-    """End a console and restore its terminal; one that is held up is left."""
-    console.close()
-    console.wait(2 * LEAVE_S)

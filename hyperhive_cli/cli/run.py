@@ -179,14 +179,15 @@ def _open_display(
     """Return where the events are shown, after the first lines: the live console on a terminal, else lines."""
     status = stored_status(config.paths, now_ms=now_ms()) | {"status": "online", "waits_until": None}
     if not options.as_json and sys.stdout.isatty():
-        from hyperhive_cli.cli.console import agent_of, can_type, console_thread, leave, make_console  # noqa: PLC0415 - rich
+        from hyperhive_cli.cli.console import agent_of, can_type, make_console  # noqa: PLC0415 - rich
+        from hyperhive_cli.harness.terminal_loop import running  # noqa: PLC0415 - as above
 
         if can_type(sys.stdout):
             hive = None if config.hive is None else config.hive.url
             mode = options.permission_mode or ("all permissions" if options.skip_permissions else "")
             console = make_console(agent_of(config.paths, hive), status, sys.stdout, mode=mode, first_lines=first_lines)
-            before_end(partial(leave, console))
-            return console_thread(console)
+            before_end(console.leave)
+            return running(console)
     for line in first_lines:
         echo(line)
     return open_display(status, as_json=options.as_json)

@@ -211,3 +211,25 @@ def test_in_the_background_the_terminal_is_the_shells(hive: Hive, fake_claude: F
         wait_until(lambda: THINKING in terminal.screen.text)
         terminal.press(CTRL_C * 2)
         assert terminal.wait() == 130
+
+
+def test_ctrl_z_in_the_pager_of_a_console_stops_the_console_too(
+    hive: Hive, fake_claude: FakeClaude, tmp_path: Path
+) -> None:
+    """A shell waits until all programs of a job have stopped."""
+    fake_claude.script(TEXT)
+    hive.drain("--message", "one")
+    pager = tmp_path / "pager"
+    pager.write_text("#!/bin/sh\necho PAGED\ncat >/dev/null\nread line </dev/tty\n")
+    pager.chmod(0o700)
+    with on_terminal(hive, "attach", PAGER=str(pager)) as terminal:
+        terminal.wait_for("Enter send")
+        terminal.type("/show last\n")
+        wait_until(lambda: "PAGED" in terminal.text)
+        stop(terminal.process.pid, lambda: terminal.press(CTRL_Z))
+        terminal.process.send_signal(signal.SIGCONT)
+        terminal.press(b"\n")
+        terminal.wait_for("Enter send")
+        terminal.press(b"\x04")
+        assert terminal.wait() == 0
+        assert terminal.mode == terminal.first_mode

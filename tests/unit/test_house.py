@@ -67,7 +67,8 @@ HOMES = {
     "socket": "claude.process control.client control.peer control.server hive.database web.async_client web.server",
     "fcntl": "store.folder store.holder agent.refresh claude.guard claude.process web.access web.push",
     "threading": """
-        render.display_file store.wal harness.console_loop harness.live_console cli.attach cli.console cli.streams
+        render.display_file store.wal harness.console_loop harness.live_console harness.terminal_loop
+        cli.attach cli.console cli.streams
     """,
     "termios": "render.console.terminal",
     "_typeshed": "render.display_file cli.streams",  # for the type checker alone

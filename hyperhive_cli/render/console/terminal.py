@@ -33,6 +33,7 @@ class Terminal:
         """Open the terminal of this descriptor again; raises OSError."""
         self.descriptor = os.open(os.ttyname(descriptor), os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
         self._before: list[Any] | None = None  # its mode, while it is entered
+        self._lent: list[Any] | None = None  # its mode, while it was left with Ctrl-C kept
 
     @property
     def is_entered(self) -> bool:
@@ -55,8 +56,8 @@ class Terminal:
     def enter(self) -> None:
         """Read by keys from now on; raises HungUpError. What was typed ahead is kept."""
         with _hang_ups():
-            self._before = termios.tcgetattr(self.descriptor)
-            mode = termios.tcgetattr(self.descriptor)
+            mode = termios.tcgetattr(self.descriptor) if self._lent is None else self._lent
+            self._before, self._lent = list(mode), None
             mode[_IFLAG] &= ~termios.ICRNL
             mode[_LFLAG] &= ~(termios.ICANON | termios.ECHO | termios.IEXTEN)
             characters = list(mode[_CC])
@@ -73,6 +74,7 @@ class Terminal:
         before, self._before = self._before, None
         if before is not None and self.is_ours():
             if keeps_ctrl_c:
+                self._lent = before
                 characters = list(before[_CC])
                 characters[termios.VINTR] = _DISABLED
                 before = [*before[:_CC], characters]
