@@ -16,16 +16,20 @@ from hyperhive_cli.cli.invocation import Invocation, hive_option, is_plain, pain
 from hyperhive_cli.cli.own_turn import check_may_steer_hive
 from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.cli.tables import is_piped, no_header_option, print_piped, print_spans
-from hyperhive_cli.cli.watching import draw, is_drawn, repeated, without_ages
+from hyperhive_cli.cli.watching import HistoryWatch, draw, is_drawn, repeated, without_ages
 from hyperhive_cli.cli.width import columns
 from hyperhive_cli.core.errors import StoreError, UsageError
 from hyperhive_cli.core.settings import AgentPaths, check_agent_name, default_agents_home, paths_by_name
+from hyperhive_cli.harness.client import AgentClient, local_statuses
 from hyperhive_cli.hive.address import check_machine
-from hyperhive_cli.render.agent_tables import PIPED_AGENT, agent_to_values, agents_to_spans
+from hyperhive_cli.render.agent_tables import PIPED_AGENT, agent_to_values, agents_to_spans, summary_of
+from hyperhive_cli.render.table import Span
 from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.store.removal import check_agent, remove_agent, rename_agent
+from hyperhive_cli.transcript.triage import by_triage
 
 Look = Callable[[], list[dict[str, Any]]]
+Check = Callable[[AgentClient, dict[str, Any]], dict[str, Any]]
 
 
 @group(invoke_without_command=True)
@@ -33,7 +37,7 @@ Look = Callable[[], list[dict[str, Any]]]
     "--home", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR",
     help="Folder of the agents' state folders (default ~/.local/state/hyperhive).",
 )  # fmt: skip
-@option("--watch", is_flag=True, help="Refresh every second until Ctrl-C.")
+@option("--watch", is_flag=True, help="Refresh every second; on a terminal, a table to move in.")
 @option("--json", "as_json", is_flag=True, help="Print one JSON object per agent, as status --json.")
 @no_header_option
 @hive_option
@@ -51,8 +55,9 @@ def agents(
 ) -> None:
     """List the agents of this machine, or of a hive.
 
-    In a pipe: a line for each agent, tabs between the values, nothing cut. With --watch and --json, or in a pipe, an
-    agent is printed again when it has changed.
+    On a terminal, who needs a person comes first. With --watch it is a table: ↑↓ choose, Enter attaches, p pauses, r
+    resumes, q leaves. In a pipe: a line for each agent, tabs between the values, nothing cut. With --watch and
+    --json, or in a pipe, an agent is printed again when it has changed.
 
     \b
     Examples: hyperhive agents --watch
@@ -61,8 +66,12 @@ def agents(
     if ctx.invoked_subcommand is not None:
         invocation.hive = invocation.hive if hive is None else hive
         return
-    look = invocation.look_at_agents(hive, home)
+    look = _look(invocation, hive, home, HistoryWatch().check if watch else lambda _, found: found)
     if watch and not as_json and is_drawn():
+        if sys.stdin is not None and sys.stdin.isatty():
+            from hyperhive_cli.cli.agents_table import AgentsTable  # noqa: PLC0415 - threads and terminals
+
+            ctx.exit(AgentsTable(look, invocation.hive_url(hive, reads=True)).run())
         draw(map(_lines, repeated(look)))
         return
     found = _changing(look) if watch else look()
@@ -72,7 +81,7 @@ def agents(
     elif watch or is_piped():
         print_piped(PIPED_AGENT, (agent_to_values(one, time.time()) for one in found), no_header=no_header)
     elif found:
-        print_spans(agents_to_spans([*found], time.time(), columns(), plain=is_plain()), no_header=no_header)
+        print_spans(_table([*found]), no_header=no_header)
     if not (watch or found):
         echo("no agents yet", err=True)
 
@@ -138,6 +147,26 @@ def rename(ctx: click.Context, old: str, new: str) -> None:
     echo(f"""name it with `hyperhive -a {new} …`, or `agent = "{new}"` in its hyperhive.toml""", err=True)
 
 
+def _look(invocation: Invocation, hive: str | None, home: Path | None, check: Check) -> Look:
+    """Return what lists the agents of the hive, or those of this machine below a folder (None: the usual one).
+
+    `check` is given each agent with the fields of its `status --json`, and returns them.
+    """
+    url = invocation.hive_url(hive, reads=True)
+    if url is None:
+        folder = default_agents_home(os.environ) if home is None else home.absolute()
+        return lambda: [check(*one) for one in local_statuses(folder)]
+    from hyperhive_cli.hive.client import HiveClient  # noqa: PLC0415 - for those in a hive
+
+    pattern = invocation.hive_agents() if invocation.agent else "*"
+
+    def look() -> list[dict[str, Any]]:
+        with HiveClient(url, pattern) as client:
+            return [check(*one) for one in client.statuses()]
+
+    return look
+
+
 def _paths_of(ctx: click.Context, agent: str) -> AgentPaths:
     """Return an agent's files below the folder of `agents`; --state-dir does not count."""
     home = None if ctx.parent is None else ctx.parent.params["home"]
@@ -154,8 +183,16 @@ def _contents(paths: AgentPaths) -> str:
     return found
 
 
+def _table(found: list[dict[str, Any]]) -> list[list[Span]]:
+    now = time.time()
+    if not found:
+        return [[("no agents yet", "")]]
+    lines = agents_to_spans(by_triage(found, now), now, columns(), plain=is_plain())
+    return [*lines, [(summary_of(found, now), "quiet")]]
+
+
 def _lines(found: list[dict[str, Any]]) -> list[str]:
-    return [paint(line) for line in agents_to_spans(found, time.time(), columns(), plain=is_plain())]
+    return [*map(paint, _table(found))]
 
 
 def _changing(look: Look) -> Iterator[dict[str, Any]]:

@@ -17,7 +17,7 @@ from hyperhive_cli.core.events import BusEvent, TurnStart
 from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.feed.agent_feed import AgentFeed
 from hyperhive_cli.harness.live_console import LiveConsole
-from hyperhive_cli.harness.signals import on_ending, on_suspension
+from hyperhive_cli.harness.signals import ending, on_suspension
 from hyperhive_cli.harness.terminal_loop import running
 
 T = TypeVar("T")
@@ -57,11 +57,10 @@ def join(paths: AgentPaths, url: str | None) -> int:
     console.view.is_attached = True
     follow = _follow_hive if url is not None else _follow
     threading.Thread(target=follow, args=(paths, url, console), daemon=True).start()
-    ended_by = on_ending(console.close)
     on_suspension(console.suspend, console.resume)
-    with running(console):
+    with ending(console.close) as status, running(console):
         console.wait()
-    return ended_by()
+    return status()
 
 
 def _follow(paths: AgentPaths, _: str | None, console: LiveConsole) -> None:

@@ -4,9 +4,8 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -152,7 +151,7 @@ class Invocation:
         return check_url(url)
 
     def client(
-        self, hive: str | None = None, *, changes: bool = False, of_many: bool = False, may_be_new: bool = False
+        self, hive: str | None = None, *, changes: bool = False, of_many: bool = False, may_be_new: bool | None = None
     ) -> "AgentClient":
         """Return the agent of a command: in its hive if it is in one, else on this machine.
 
@@ -168,11 +167,11 @@ class Invocation:
             return HiveClient(url, self.hive_agents())
         return HiveClient(url, (self.steered_paths() if changes else self.paths()).agent)
 
-    def local(self, *, changes: bool = False, may_be_new: bool = False) -> "LocalClient":
+    def local(self, *, changes: bool = False, may_be_new: bool | None = None) -> "LocalClient":
         """Return the agent of a command on this machine; raises as `client`.
 
-        Raises UnknownError for an agent that was named, is not known and would be created by a change, unless it
-        `may_be_new`.
+        Raises UnknownError if there is no such agent, unless it `may_be_new`: by default if the command `changes`
+        nothing. One whose folder was named exists.
         """
         from hyperhive_cli.harness.client import LocalClient  # noqa: PLC0415 - fcntl, which Windows has not: `main`
 
@@ -180,20 +179,9 @@ class Invocation:
         if changes:
             self._check_may_steer(paths)
         client = LocalClient(paths, workspace)
-        if changes and not may_be_new and self.is_by_name:
-            check_known(client)
+        if self.state_dir is None and not (may_be_new if may_be_new is not None else not changes):
+            check_known(client, is_named=self.agent is not None)
         return client
-
-    def look_at_agents(self, hive: str | None, home: Path | None) -> Callable[[], list[dict[str, Any]]]:
-        """Return what lists the agents of the hive, or those of this machine below a folder (None: the usual one)."""
-        url = self.hive_url(hive, reads=True)
-        if url is None:
-            from hyperhive_cli.harness.client import local_statuses  # noqa: PLC0415 - as above
-
-            return partial(local_statuses, default_agents_home(os.environ) if home is None else home.absolute())
-        from hyperhive_cli.hive.client import HiveClient  # noqa: PLC0415 - for those in a hive
-
-        return HiveClient(url, self.hive_agents() if self.agent else "*").statuses
 
     def open_hive(self, given: str | None) -> "AbstractContextManager[Connection]":
         """Connect to the hive of a command; raises UsageError if none is named."""
@@ -346,8 +334,12 @@ def say_new(client: "AgentClient") -> None:
     echo(f"agent {client.agent!r} is new; to list existing agents: hyperhive agents", err=True)
 
 
-def check_known(client: "AgentClient") -> None:
-    """Raise UnknownError if the agent is new."""
+def check_known(client: "AgentClient", *, is_named: bool = True) -> None:
+    """Raise UnknownError if the agent is new: it would be created by accident, by a slip or in the wrong folder."""
+    if client.is_new and not is_named:
+        raise UnknownError(
+            f"no agent works in {Path.cwd()}", "hyperhive agents, then -a NAME; to start one here: hyperhive run"
+        )
     if client.is_new:
         from difflib import get_close_matches  # noqa: PLC0415 - for a slip
 

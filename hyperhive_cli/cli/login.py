@@ -40,7 +40,7 @@ def login(ctx: click.Context, invocation: Invocation, *, cancel: bool, as_json: 
     Examples: hyperhive login
               hyperhive -a bee login --cancel
     """  # noqa: D301 - click's own mark
-    paths = invocation.paths()
+    paths = invocation.local(may_be_new=False).paths
     if cancel:
         _cancel(paths)
         echo("the login was cancelled")
@@ -69,7 +69,7 @@ def logout(ctx: click.Context, invocation: Invocation) -> None:
     \b
     Example: hyperhive logout
     """  # noqa: D301 - click's own mark
-    paths = invocation.paths()
+    paths = invocation.local(may_be_new=False).paths
     try:
         ended = call(paths.socket, "logout", limit_s=None)["logout"]
     except GoneError:

@@ -5,8 +5,8 @@ from hyperhive_cli.cli.declared import argument, group, option, pass_invocation
 from hyperhive_cli.cli.invocation import Invocation, print_json
 from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.core.settings import check_model_name
-from hyperhive_cli.store.folder import prepare_state_dir
-from hyperhive_cli.store.model import load_model, write_model
+from hyperhive_cli.harness import steering
+from hyperhive_cli.store.model import load_model
 
 
 @group(alone="show")
@@ -30,9 +30,7 @@ def set_model(invocation: Invocation, name: str) -> None:
     """  # noqa: D301 - click's own mark
     client = invocation.local(changes=True)
     checked = check_model_name(name)
-    if client.ask("set_model", model=checked) is None:
-        prepare_state_dir(client.paths.state_dir)
-        write_model(client.paths.model_file, checked)
+    steering.set_model(client, checked)
     echo(checked)
 
 

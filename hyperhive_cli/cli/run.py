@@ -23,7 +23,7 @@ from hyperhive_cli.cli.web import DEFAULT_BIND, with_tls
 from hyperhive_cli.core.retention import KEEP_DEFAULT
 from hyperhive_cli.harness.config import HarnessConfig
 from hyperhive_cli.harness.hook_command import ATTENTION, HOOK_KINDS
-from hyperhive_cli.harness.signals import before_end
+from hyperhive_cli.harness.signals import before_end, on_suspension
 from hyperhive_cli.store.report import stored_status
 
 if TYPE_CHECKING:
@@ -187,6 +187,7 @@ def _open_display(
             mode = options.permission_mode or ("all permissions" if options.skip_permissions else "")
             console = make_console(agent_of(config.paths, hive), status, sys.stdout, mode=mode, first_lines=first_lines)
             before_end(console.leave)
+            on_suspension(console.suspend, console.resume)  # until the harness takes it
             return running(console)
     for line in first_lines:
         echo(line)

@@ -1,7 +1,7 @@
 """`hyperhive new-session`, `compact`, `cancel`, `stop`, `restart`, `pause` and `resume`: control of a running agent."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from hyperhive_cli.cli.declared import argument, command, option, pass_invocation
 from hyperhive_cli.cli.invocation import Invocation, print_json, say_new
@@ -9,9 +9,9 @@ from hyperhive_cli.cli.progress import Progress
 from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.core.errors import NotRunningError, RefusedError, UsageError
 from hyperhive_cli.core.outcomes import is_ok
-from hyperhive_cli.harness.client import LocalClient, keep_facts
+from hyperhive_cli.harness import steering
+from hyperhive_cli.harness.client import LocalClient
 from hyperhive_cli.store.folder import lock_holder, no_answer, silent_holder
-from hyperhive_cli.store.inbox import open_inbox
 
 STOP_POLL_S = 0.05
 
@@ -24,17 +24,16 @@ def new_session(invocation: Invocation) -> None:
     \b
     Example: hyperhive new-session
     """  # noqa: D301 - click's own mark
-    _tell_or_keep(invocation.local(changes=True), "new_session", skip_continue="1")
+    _change(invocation, steering.start_new_session)
     echo("the next turn starts a new session")
 
 
-def _tell_or_keep(client: LocalClient, op: str, **facts: str) -> None:
-    """Ask the harness; if none answers, store for the next one what it would have stored."""
-    if client.ask(op) is None:
-        is_new = client.is_new
-        keep_facts(client.paths, **facts)
-        if is_new:
-            say_new(client)
+def _change(invocation: Invocation, change: Callable[[LocalClient], None]) -> None:
+    client = invocation.local(changes=True)
+    is_new = client.is_new
+    change(client)
+    if is_new:
+        say_new(client)
 
 
 @command()
@@ -48,7 +47,7 @@ def compact(invocation: Invocation, *, as_json: bool) -> int:
               hyperhive compact --json
     """  # noqa: D301 - click's own mark
     with Progress("waiting for the compaction") as progress:
-        reply = invocation.local().require("compact", tick=progress.tick)
+        reply = invocation.local(may_be_new=False).require("compact", tick=progress.tick)
     fields = {name: reply[name] for name in ("outcome", "note", "context_tokens")}
     ok = is_ok(fields["outcome"]) and fields["note"] is None
     if as_json:
@@ -75,7 +74,7 @@ def cancel(invocation: Invocation, messages: tuple[str, ...]) -> None:
         raise UsageError(
             "`cancel` interrupts the running turn and names no message", f"hyperhive inbox cancel {messages[0]}"
         )
-    invocation.local().require("cancel")
+    invocation.local(may_be_new=False).require("cancel")
     echo("the turn is being interrupted")
 
 
@@ -141,7 +140,7 @@ def pause(invocation: Invocation) -> None:
     Examples: hyperhive pause
               hyperhive pause && hyperhive cancel   # stop now, keep the messages
     """  # noqa: D301 - click's own mark
-    _tell_or_keep(invocation.local(changes=True), "pause", paused="1")
+    _change(invocation, steering.pause)
     echo("paused")
 
 
@@ -154,16 +153,6 @@ def resume(invocation: Invocation) -> None:
     Example: hyperhive resume
     """  # noqa: D301 - click's own mark
     client = invocation.local(changes=True)
-    reply = client.ask("resume")
-    if reply is None:
-        if client.is_new:
-            raise NotRunningError(client.agent)
-        holder = silent_holder(client.paths.lock_file)
-        why = "no harness is running" if holder is None else f"{holder.words} (try: {holder.advice})"
-        with open_inbox(client.paths.inbox_db) as inbox:
-            was_paused = inbox.is_paused
-            if was_paused:
-                inbox.put_facts(paused="")
-        echo(f"no longer paused; {why}" if was_paused else f"{why}, and the agent is not paused")
-        return
-    echo("continuing" if reply["rested"] else "nothing to resume: the agent is not paused or waiting")
+    if client.is_new:
+        raise NotRunningError(client.agent)
+    echo(steering.resume(client))

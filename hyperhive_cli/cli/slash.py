@@ -11,15 +11,14 @@ from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import HyperhiveError, NotRunningError, UnknownError, UsageError
 from hyperhive_cli.core.outcomes import is_ok
 from hyperhive_cli.core.settings import AgentPaths, check_model_name
-from hyperhive_cli.harness.client import AgentClient, LocalClient, keep_facts
+from hyperhive_cli.harness import steering
+from hyperhive_cli.harness.client import AgentClient, LocalClient
 from hyperhive_cli.render.blocks import Block
 from hyperhive_cli.render.console.cells import Span
 from hyperhive_cli.render.console.remarks import listing, remark
 from hyperhive_cli.render.document import rows_to_text
 from hyperhive_cli.render.status_rows import status_to_rows
-from hyperhive_cli.store.folder import prepare_state_dir
 from hyperhive_cli.store.messages import View, check_message, new_uid
-from hyperhive_cli.store.model import write_model
 from hyperhive_cli.store.turns import find_turn, turn_pages
 from hyperhive_cli.transcript.translate import Translator
 
@@ -194,31 +193,19 @@ def _cancel(agent: Agent, words: str) -> Said:
 
 
 def _pause(agent: Agent, _: str) -> Said:
-    _tell_or_keep(agent, "pause", paused="1")
+    steering.pause(agent)
     yield remark("paused; the running turn goes on · /resume to continue")
 
 
-def _tell_or_keep(agent: Agent, op: str, **facts: str) -> Mapping[str, Any] | None:
-    """Ask the harness; if none answers, store for the next one what it would have stored."""
-    reply = agent.ask(op)
-    if reply is None:
-        keep_facts(agent.paths, **facts)
-    return reply
-
-
 def _resume(agent: Agent, _: str) -> Said:
-    reply = _tell_or_keep(agent, "resume", paused="")
-    is_idle = reply is not None and not reply["rested"]
-    yield remark("nothing to resume: the agent is not paused or waiting" if is_idle else "continuing")
+    yield remark(steering.resume(agent))
 
 
 def _model(agent: Agent, words: str) -> Said:
     if not words:
         raise UsageError("a model's name is needed", "/model opus")
     name = check_model_name(words)
-    if agent.ask("set_model", model=name) is None:
-        prepare_state_dir(agent.paths.state_dir)
-        write_model(agent.paths.model_file, name)
+    if not steering.set_model(agent, name):
         yield remark(f"model: {name}, from the next turn on", "◆", "accent")
 
 
@@ -253,7 +240,7 @@ def _compact(agent: Agent, _: str) -> Said:
 
 
 def _new_session(agent: Agent, _: str) -> Said:
-    _tell_or_keep(agent, "new_session", skip_continue="1")
+    steering.start_new_session(agent)
     yield remark("the next turn starts a new session")
 
 

@@ -1,7 +1,6 @@
 """`hyperhive status`."""
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 from hyperhive_cli.cli.declared import command, option, pass_invocation
@@ -29,7 +28,7 @@ def status(invocation: Invocation, hive: str | None, *, watch: bool, as_json: bo
     """  # noqa: D301 - click's own mark
     client = invocation.client(hive)
     if watch:
-        _watch(HistoryWatch(client).look, as_json=as_json)
+        _watch(client, as_json=as_json)
         return
     with client:
         found = client.status()
@@ -50,8 +49,20 @@ def _lines(found: dict[str, Any], width: int = UNCUT) -> list[str]:
     return [paint(fit(row, max(len(name) for name, _ in rows), width)) for row in rows]
 
 
-def _watch(look: Callable[[], dict[str, Any]], *, as_json: bool) -> None:
-    from hyperhive_cli.cli.watching import draw, is_drawn, repeated, without_ages  # noqa: PLC0415 - for --watch
+def _watch(client: AgentClient, *, as_json: bool) -> None:
+    from hyperhive_cli.cli.watching import (  # noqa: PLC0415 - for --watch
+        HistoryWatch,
+        draw,
+        is_drawn,
+        repeated,
+        without_ages,
+    )
+
+    histories = HistoryWatch()
+
+    def look() -> dict[str, Any]:
+        with client:
+            return histories.check(client, client.status())
 
     if not as_json and is_drawn():
         draw(_lines(found, columns()) for found in repeated(look))
@@ -64,26 +75,3 @@ def _watch(look: Callable[[], dict[str, Any]], *, as_json: bool) -> None:
         else:
             print_lines([*([""] if shown else []), *_lines(found)])
         shown = without_ages(found)
-
-
-class HistoryWatch:
-    """Watches an agent: `replaced` says that its history was replaced by an older one between two calls of `look`."""
-
-    def __init__(self, client: AgentClient) -> None:
-        self._client = client
-        self._newest: tuple[int, int] | None = None
-        self._replaced: str | None = None
-
-    def look(self) -> dict[str, Any]:
-        """Return the fields of `status --json` as of now."""
-        with self._client:
-            found = self._client.status()
-            event = found["last_event"]
-            newest = None if event is None else (event["seq"], event["ts"])
-            if newest is not None and newest != self._newest:
-                if self._newest is not None and not self._client.has_event(*self._newest):
-                    from hyperhive_cli.core.events import replaced_words  # noqa: PLC0415 - the events' parser
-
-                    self._replaced = replaced_words(self._newest[0])
-                self._newest = newest
-        return {**found, "replaced": self._replaced}

@@ -202,15 +202,6 @@ class LocalClient:
         return f"{agent}; the message waits for `hyperhive -a {self.agent} run`"
 
 
-def keep_facts(paths: AgentPaths, **facts: str) -> None:
-    """Store facts for the next harness, because none answers; raises StoreError."""
-    from hyperhive_cli.store.inbox import open_inbox  # noqa: PLC0415 - SQLite costs 11 ms
-
-    prepare_state_dir(paths.state_dir)
-    with open_inbox(paths.inbox_db) as inbox:
-        inbox.put_facts(**facts)
-
-
 class LocalEnds:
     """An inbox of this machine; opened again if its files are put back or replaced meanwhile."""
 
@@ -242,9 +233,10 @@ class LocalEnds:
         return self._inbox
 
 
-def local_statuses(folder: Path) -> list[dict[str, Any]]:
-    """Return the fields of `status --json` of each agent whose state folder is below this one, by name."""
-    return [LocalClient(paths).status(limit_s=LIST_LIMIT_S) for paths in find_agents(folder)]
+def local_statuses(folder: Path) -> "list[tuple[LocalClient, dict[str, Any]]]":
+    """Return each agent whose state folder is below this one, with the fields of its `status --json`, by name."""
+    clients = map(LocalClient, find_agents(folder))
+    return [(client, client.status(limit_s=LIST_LIMIT_S)) for client in clients]
 
 
 def _refuse_stopped(paths: AgentPaths) -> None:

@@ -100,10 +100,11 @@ def before_end(act: Callable[[], None]) -> None:
             signal.signal(number, end)
 
 
-def on_ending(act: Callable[[], None]) -> Callable[[], int]:
-    """Call `act` in the main thread for a signal that ends this program.
+@contextmanager
+def ending(act: Callable[[], None]) -> Iterator[Callable[[], int]]:
+    """Call `act` in the main thread for a signal that ends this program, during the block.
 
-    Return what tells the exit status: 128 plus the first one's number, 0 if none came.
+    Yield what tells the exit status: 128 plus the first one's number, 0 if none came.
     """
     wishes = Wishes()
 
@@ -111,9 +112,12 @@ def on_ending(act: Callable[[], None]) -> Callable[[], int]:
         wishes.take(number, 0.0)
         act()
 
-    for number in ending_signals():
-        signal.signal(number, end)
-    return lambda: wishes.exit_status or 0
+    before = {number: signal.signal(number, end) for number in ending_signals()}
+    try:
+        yield lambda: wishes.exit_status or 0
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def on_resize(act: Callable[[], None]) -> None:

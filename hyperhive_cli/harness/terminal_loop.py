@@ -215,7 +215,7 @@ class LiveTerminal:
     def __init__(self, loop: TerminalLoop, calls: Calls) -> None:
         self._loop = loop
         self._calls = calls
-        self._is_left = False
+        self._is_begun = self._is_left = False
 
     @property
     def is_over(self) -> bool:
@@ -224,10 +224,13 @@ class LiveTerminal:
 
     def run(self) -> None:
         """Read and draw until `close`, or until the terminal is gone."""
+        self._is_begun = True
         self._loop.run()
 
     def suspend(self) -> None:
         """Restore the terminal, and return when that is done; a terminal that is held up is left."""
+        if not self._is_begun:
+            return
         done = threading.Event()
 
         def do() -> None:

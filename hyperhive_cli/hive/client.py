@@ -55,10 +55,10 @@ class HiveClient:
         """Return the fields of `status --json`, and `hive`."""
         return fleet.look_at(self._connection, self.agent)
 
-    def statuses(self) -> list[dict[str, Any]]:
-        """Connect and return the same fields of each matching agent, by name."""
-        with self:
-            return fleet.look(self._connection, self.agent)
+    def statuses(self) -> "list[tuple[HiveClient, dict[str, Any]]]":
+        """Return each matching agent with the same fields, by name; the agents use this connection."""
+        found = fleet.look(self._connection, self.agent)
+        return [(HiveClient(self._url, one["agent"], self._connection), one) for one in found]
 
     def has_event(self, seq: int, ts: int) -> bool:
         """Return True if the hive holds the event of this number and time, or has swept it."""

@@ -16,33 +16,32 @@ _LEFT = {"agent", "machine", "state", "model", "last 5", "active"}
 # The first to be left out if there is no room. Dead and held messages have a column only if there are any.
 _OPTIONAL = ("active", "model", "context", "last 5", "today", "held", "waiting", "machine", "dead")
 _LEAST_STATE = 30  # cells
-NAME_CELLS = 40
+NAME_CELLS, _LEAST_NAME = 40, 8
 
 
 def agents_to_spans(
     found: Sequence[Mapping[str, Any]], now: float, width: int, *, plain: bool = False
 ) -> list[list[Span]]:
-    """Return a table of agents as the spans of its lines, and a line that sums it up; `now` is Unix seconds."""
-    if not found:
-        return [[("no agents yet", "")]]
-    rows = [_agent_cells(one, now, plain=plain) for one in found]
+    """Return a table of agents as the spans of its lines, headings first; `now` is Unix seconds."""
+    name_cells = max(_LEAST_NAME, min(NAME_CELLS, width // 3))
+    rows = [_agent_cells(one, now, name_cells, plain=plain) for one in found]
     always = {name for name in rows[0] if name not in {"machine", "held", "dead"}}
     heads = [name for name in rows[0] if name in always or any(row[name].forms[0] not in {"0", "-"} for row in rows)]
-    lines = table_to_spans(
+    return table_to_spans(
         heads, [[row[name] for name in heads] for row in rows], width, left=_LEFT, elastic="state",
         least=_LEAST_STATE, optional=[name for name in _OPTIONAL if name in heads],
     )  # fmt: skip
-    return [*lines, [(_summary(found, now), "quiet")]]
 
 
-def _agent_cells(one: Mapping[str, Any], now: float, *, plain: bool) -> dict[str, Cell]:
+def _agent_cells(one: Mapping[str, Any], now: float, name_cells: int, *, plain: bool) -> dict[str, Cell]:
     """Return an agent's cells by column."""
     state, event = state_of(one, now), one["last_event"]
-    forms = tuple(f"{form}{', damaged' if one['problems'] else ''}" for form in column_forms(state, now))
+    remarks = f"{', damaged' if one['problems'] else ''}{', history replaced' if one.get('replaced') else ''}"
+    forms = tuple(f"{form}{remarks}" for form in column_forms(state, now))
     dead, held = one["dead"], one["held"]
     return {
-        "agent": Cell((text.one_line(one["agent"], NAME_CELLS),)),
-        "machine": Cell((text.one_line((one.get("hive") or {}).get("machine") or "-", NAME_CELLS),)),
+        "agent": Cell((_name(one["agent"], name_cells),)),
+        "machine": Cell((_name((one.get("hive") or {}).get("machine") or "-", name_cells),)),
         "state": Cell(forms, "", None if plain else (state.sign, state.style)),
         "model": Cell((text.one_line(str(one["model"]), NAME_CELLS).removeprefix("claude-"),)),
         "context": Cell((_context(one),)),
@@ -53,6 +52,14 @@ def _agent_cells(one: Mapping[str, Any], now: float, *, plain: bool) -> dict[str
         "last 5": Cell((_newest(one["last_outcomes"][-5:], plain=plain),)),
         "active": Cell((text.ago(event["age_s"]) if event else "-",)),
     }
+
+
+def _name(name: str, limit: int) -> str:
+    """Return a name in at most `limit` cells, with its tail: the names of many agents begin in the same way."""
+    if len(name) <= limit:
+        return text.clean(name)
+    head = (limit - 1) // 3
+    return text.clean(f"{name[:head]}…{name[head + 1 - limit :]}")
 
 
 def _count(figure: int | None) -> str:
@@ -81,10 +88,10 @@ def _newest(outcomes: Sequence[str], *, plain: bool) -> str:
     return "".join(sign_of(outcome)[0] for outcome in outcomes) or "-"
 
 
-def _summary(found: Sequence[Mapping[str, Any]], now: float) -> str:
+def summary_of(found: Sequence[Mapping[str, Any]], now: float) -> str:
     """Return how many agents are in which state, and what they have spent today."""
-    states = Counter(state_of(one, now).word for one in found)
-    words = ", ".join(f"{count} {word.replace('_', ' ')}" for word, count in states.most_common())
+    states = Counter(state.words or state.word for state in (state_of(one, now) for one in found))
+    words = ", ".join(f"{count} {word}" for word, count in states.most_common())
     spent = sum(one["today"]["cost_usd"] for one in found if one["today"])
     return f"{text.plural(len(found), 'agent')}: {words} · {money(spent)} today"
 
@@ -101,7 +108,7 @@ def agent_to_values(one: Mapping[str, Any], now: float) -> list[object]:
     return [
         one["agent"],
         state.word,
-        "; ".join(filter(None, [piped_detail(state, now), *one["problems"]])) or None,
+        "; ".join(filter(None, [piped_detail(state, now), *one["problems"], one.get("replaced")])) or None,
         one["model"],
         _context(one),
         one["unread"],

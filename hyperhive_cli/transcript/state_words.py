@@ -79,6 +79,8 @@ def _why(found: Mapping[str, Any], now: float) -> str:
     if found["status"] == Status.RATE_LIMITED and not why:
         reached = [limit["name"] for limit in open_limits(found["limits"], now) if limit["status"] == "rejected"]
         return text.one_line(reached[0], 60) if reached else ""
+    if found["status"] == Status.STOPPED and found["paused"]:
+        return "paused"
     today = (found["budget"] or {}).get("today") or {}
     if found["status"] == Status.OVER_BUDGET and today.get("limit_usd") is not None:
         return f"today's {in_words('day_cost', today['limit_usd'])} is spent"

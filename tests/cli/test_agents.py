@@ -166,14 +166,14 @@ def test_a_harness_that_is_stopped_holds_nobody_up(two: dict[str, Hive], hive: H
         assert (found["first"]["state"], found["second"]["running"]) == ("unreachable", False)
 
 
-def test_on_a_terminal_the_table_is_drawn_in_place_until_ctrl_c(two: dict[str, Hive], hive: Hive, home: Path) -> None:
+def test_without_keys_the_table_is_drawn_in_place_until_ctrl_c(two: dict[str, Hive], hive: Hive, home: Path) -> None:
     assert two
     leader, follower = pty.openpty()
     process = subprocess.Popen(
         hive.command("agents", "--home", str(home), "--watch"),
         env=hive.variables(COLUMNS="80", LINES="24", TERM="xterm"),
         cwd=hive.workspace,
-        stdin=follower,
+        stdin=subprocess.DEVNULL,
         stdout=follower,
         stderr=follower,
         start_new_session=True,

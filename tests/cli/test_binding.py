@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import FakeClaude
-from tests.harness import LIMIT_S, TEXT, Hive
+from tests.harness import LIMIT_S, TEXT, Hive, piped_rows
 
 OWN = '-a OTHER, or `agent = "OTHER"` in hyperhive.toml, for an agent of this folder'
 
@@ -227,6 +227,28 @@ def test_a_name_that_no_agent_has_creates_none_by_accident(machine: Machine) -> 
     assert machine.call(app, "-a", "appp", "send", "x", "--new").stdout == "1\n"
     assert machine.call(app, "-a", "appp", "pause").returncode == 0
     assert machine.drain(machine.folder("z"), "--message", "x", agent="z").returncode == 0, "run creates one"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["pause"], ["resume"], ["new-session"], ["stop"], ["restart"], ["model", "set", "opus"], ["login"],
+        ["login", "--cancel"], ["logout"], ["compact"], ["cancel"],
+        ["inbox", "cancel", "1"], ["budget", "raise", "--day-cost", "5"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_in_a_folder_of_no_agent_nothing_is_created_or_changed_by_accident(words: list[str], machine: Machine) -> None:
+    folder = machine.folder("app")
+    done = machine.call(folder, *words)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        f"Error: no agent works in {folder}",
+        "Try: hyperhive agents, then -a NAME; to start one here: hyperhive run",
+    ]
+    assert piped_rows(machine.call(folder, "agents").stdout) == []
+    assert machine.call(folder, "send", "one").returncode == 0, "a first message starts one"
+    assert machine.call(folder, "pause").returncode == 0
 
 
 def test_a_backup_is_restored_into_a_new_agent(machine: Machine) -> None:

@@ -20,7 +20,7 @@ from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.core.settings import resolve_paths
 from hyperhive_cli.core.usage import TokenUsage
 from hyperhive_cli.doctor.findings import fine, warning, wrong
-from hyperhive_cli.render.agent_tables import PIPED_AGENT, agent_to_values, agents_to_spans
+from hyperhive_cli.render.agent_tables import PIPED_AGENT, agent_to_values, agents_to_spans, summary_of
 from hyperhive_cli.store.events import open_event_store
 from hyperhive_cli.store.inbox import Inbox, open_inbox
 from hyperhive_cli.store.report import stored_status
@@ -202,7 +202,7 @@ def test_golden_table_of_agents(bee: Path) -> None:
             patch.setattr(sys, "stdout", file)
             patch.setattr(displays, "display_file", lambda: file)  # it has no descriptor
             if file.isatty():
-                print_spans(agents_to_spans(found, NOW, width))
+                print_spans([*agents_to_spans(found, NOW, width), [(summary_of(found, NOW), "quiet")]])
             else:
                 print_piped(PIPED_AGENT, (agent_to_values(one, NOW) for one in found))
 

@@ -67,8 +67,8 @@ HOMES = {
     "socket": "claude.process control.client control.peer control.server hive.database web.async_client web.server",
     "fcntl": "store.folder store.holder agent.refresh claude.guard claude.process web.access web.push",
     "threading": """
-        render.display_file store.wal harness.console_loop harness.live_console harness.terminal_loop
-        cli.attach cli.console cli.streams
+        render.display_file store.wal harness.live_console harness.terminal_loop
+        cli.agents_table cli.attach cli.console cli.streams
     """,
     "termios": "render.console.terminal",
     "_typeshed": "render.display_file cli.streams",  # for the type checker alone
@@ -88,13 +88,15 @@ PURE = """
     agent.backoff agent.compaction_policy agent.draining agent.scheduler agent.session agent.turn_plan
     agent.turn_result agent.wakeups
     hive.lease
+    render.agent_list
     render.console.cells render.console.draft render.console.editor render.console.keys render.console.painter
     render.console.region render.console.state render.console.typing
 """
 NOT_PURE = "core.files core.zone claude.exchange claude.files claude.guard claude.process claude.program claude.runner"
 PROGRAMS = {"claude.guard", "demo.replay"}  # run as scripts: the standard library alone
 WITHOUT_RICH = (  # for fast commands
-    "core. transcript. render.agent_tables render.console.region render.console.typing render.document render.figures "
+    "core. transcript. render.agent_list render.agent_tables render.console.painter render.console.region "
+    "render.console.typing render.document render.figures "
     "render.inbox_table render.piped render.piped_transcript render.status_rows render.table render.turn_words"
 )
 

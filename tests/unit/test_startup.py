@@ -20,10 +20,14 @@ main()
 
 
 def loaded_by(*arguments: str, environment: dict[str, str], folder: Path, status: int = 0) -> set[str]:
-    """Run a command and return the top names of all modules that it loaded."""
+    """Run a command and return the top names of all modules that it loaded; its agent's folder is named."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *arguments],
-        env={**environment, "PYTHONPATH": str(Path(hyperhive_cli.__file__).parents[1])},
+        env={
+            **environment,
+            "HYPERHIVE_STATE_DIR": str(folder / "state"),
+            "PYTHONPATH": str(Path(hyperhive_cli.__file__).parents[1]),
+        },
         cwd=folder,
         capture_output=True,
         check=False,

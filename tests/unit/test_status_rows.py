@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hyperhive_cli.render.agent_tables import PIPED_AGENT, agent_to_values, agents_to_spans, hive_to_lines
+from hyperhive_cli.render.agent_tables import PIPED_AGENT, agent_to_values, agents_to_spans, hive_to_lines, summary_of
 from hyperhive_cli.render.piped import values_to_line
 from hyperhive_cli.render.status_rows import Row, budget_to_rows, fit, status_to_rows, today_words
 from hyperhive_cli.render.table import FULL, NEAR_FULL, bar, cells, cut, table
@@ -37,7 +37,8 @@ def lines(found: dict[str, Any], width: int = 80) -> list[str]:
 
 
 def agent_lines(found: list[dict[str, Any]], width: int = 200, *, plain: bool = False) -> list[str]:
-    return ["".join(words for words, _ in line).rstrip() for line in agents_to_spans(found, NOW, width, plain=plain)]
+    rows = [*agents_to_spans(found, NOW, width, plain=plain), [(summary_of(found, NOW), "")]]
+    return ["".join(words for words, _ in line).rstrip() for line in rows]
 
 
 def words_of(found: dict[str, Any], name: str) -> str:
@@ -283,6 +284,10 @@ SPENT = {"limits": {}, "today": {"limit_usd": 10.0, "cost_usd": 11.0}, "turn": N
             ("failed", "it crashed"),
         ),
         ({"status": "stopped", "running": False}, "- stopped", "- stopped", ("stopped", None)),
+        (
+            {"status": "stopped", "running": False, "paused": True}, "- stopped: paused", "- stopped",
+            ("stopped", "paused"),
+        ),
         (
             {"status": "unreachable", "why": "it is stopped"}, "! unreachable: it is stopped", "! unreachable",
             ("unreachable", "it is stopped"),

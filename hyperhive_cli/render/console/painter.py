@@ -124,5 +124,12 @@ class Painter:
         return cells // columns + 1 if is_to_cursor else max(1, -(-cells // columns))
 
 
+def reflows(environ: Mapping[str, str]) -> bool:
+    """Return True if the terminal wraps what it shows again when its width changes, as far as one can tell."""
+    term = environ.get("TERM", "")
+    is_screen = term.startswith("screen") and "TMUX" not in environ
+    return not (term.startswith("linux") or is_screen or "XTERM_VERSION" in environ)
+
+
 def _up(rows: int) -> str:
     return f"\x1b[{rows}A" if rows else ""

@@ -8,7 +8,7 @@ from hyperhive_cli.core.events import BusEvent, Stream, TurnEnd
 from hyperhive_cli.render.blocks import Block
 from hyperhive_cli.render.console.draft import MAX_LINES, Drafts
 from hyperhive_cli.render.console.editor import Editor, History
-from hyperhive_cli.render.console.painter import Painter, Size
+from hyperhive_cli.render.console.painter import Painter, Size, reflows
 from hyperhive_cli.render.console.region import View, region
 from hyperhive_cli.render.console.transcript import Transcript
 from hyperhive_cli.render.console.typing import Typing
@@ -97,10 +97,3 @@ class Screen:
     def forget(self) -> None:
         """Draw the next region afresh: what was drawn is no longer there."""
         self._painter.forget()
-
-
-def reflows(environ: Mapping[str, str]) -> bool:
-    """Return True if the terminal wraps what it shows again when its width changes, as far as one can tell."""
-    term = environ.get("TERM", "")
-    is_screen = term.startswith("screen") and "TMUX" not in environ
-    return not (term.startswith("linux") or is_screen or "XTERM_VERSION" in environ)

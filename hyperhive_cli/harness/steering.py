@@ -1,0 +1,71 @@
+"""What an operator asks of an agent: its harness does it, or, if none answers, its files tell the next one.
+
+Commands, the console and the table of agents ask here.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from hyperhive_cli.core.settings import AgentPaths
+from hyperhive_cli.store.folder import prepare_state_dir, silent_holder
+
+NOTHING_TO_RESUME = "nothing to resume: the agent is not paused or waiting"
+
+
+class Steered(Protocol):
+    """An agent: its files, and how its harness is asked."""
+
+    @property
+    def paths(self) -> AgentPaths:
+        """Its files."""
+
+    def ask(self, op: str, **arguments: Any) -> Mapping[str, Any] | None:  # noqa: ANN401 - JSON values
+        """Ask the harness; None if none answers, and the files may be changed instead."""
+
+
+def pause(agent: Steered) -> None:
+    """Start no turn until `resume`, also after a restart."""
+    _tell_or_keep(agent, "pause", paused="1")
+
+
+def resume(agent: Steered) -> str:
+    """End a pause or a wait, and say what came of it."""
+    from hyperhive_cli.store.inbox import open_inbox  # noqa: PLC0415 - SQLite costs 11 ms
+
+    reply = agent.ask("resume")
+    if reply is not None:
+        return "continuing" if reply["rested"] else NOTHING_TO_RESUME
+    holder = silent_holder(agent.paths.lock_file)
+    why = "no harness is running" if holder is None else f"{holder.words} (try: {holder.advice})"
+    with open_inbox(agent.paths.inbox_db) as inbox:
+        was_paused = inbox.is_paused
+        if was_paused:
+            inbox.put_facts(paused="")
+    return f"no longer paused; {why}" if was_paused else f"{why}, and the agent is not paused"
+
+
+def start_new_session(agent: Steered) -> None:
+    """Have the next turn start a new conversation."""
+    _tell_or_keep(agent, "new_session", skip_continue="1")
+
+
+def set_model(agent: Steered, name: str) -> bool:
+    """Use this model, a checked name, from the next turn on; return False if no harness has told its readers."""
+    from hyperhive_cli.store.model import write_model  # noqa: PLC0415 - if no harness runs
+
+    if agent.ask("set_model", model=name) is not None:
+        return True
+    prepare_state_dir(agent.paths.state_dir)
+    write_model(agent.paths.model_file, name)
+    return False
+
+
+def _tell_or_keep(agent: Steered, op: str, **facts: str) -> None:
+    """Ask the harness; if none answers, store what it would have stored. Raises StoreError."""
+    if agent.ask(op) is not None:
+        return
+    from hyperhive_cli.store.inbox import open_inbox  # noqa: PLC0415 - SQLite costs 11 ms
+
+    prepare_state_dir(agent.paths.state_dir)
+    with open_inbox(agent.paths.inbox_db) as inbox:
+        inbox.put_facts(**facts)
