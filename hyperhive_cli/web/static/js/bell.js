@@ -4,6 +4,7 @@ import { pageOf } from "./agents.js";
 import { find, h } from "./dom.js";
 import { makeDrop } from "./drop.js";
 import { TOPICS, allowSystem, want, wanted } from "./notify.js";
+import { makePushSwitch, renewPush } from "./push.js";
 import { plural } from "./text.js";
 
 /** @import { Agents } from "./agents.js" */
@@ -16,6 +17,7 @@ export class Bell {
     this.list = h("div", "waiting-for-you");
     this.words = h("p", "bell-words quiet meta");
     this.words.hidden = true;
+    this.hasAsked = false;
     const topics = TOPICS.map(([topic, words]) => this.toggle(topic, words));
     const system = this.toggle("system", "Also as a system notification");
     const rule = () => h("div", "rule-h");
@@ -31,7 +33,8 @@ export class Bell {
       this.words,
     );
     this.button.after(this.panel);
-    makeDrop(this.button, this.panel, { side: "right" });
+    makeDrop(this.button, this.panel, { side: "right", opened: () => this.addPushSwitch(system) });
+    renewPush().catch(() => {}); // the server cannot be reached: the next page tries again
     this.button.hidden = false;
     agents.onChange(() => this.draw());
     this.draw();
@@ -62,6 +65,20 @@ export class Bell {
     this.list.replaceChildren(h("h2", "", length ? "Needs you" : "No agent needs you"), ...rows);
   }
 
+  /** The first time that it is opened. @param {HTMLElement} system */
+  async addPushSwitch(system) {
+    if (this.hasAsked) return;
+    this.hasAsked = true;
+    const row = await makePushSwitch((words) => this.complain(words)).catch(() => null);
+    if (row) system.after(row);
+  }
+
+  /** @param {string} words */
+  complain(words) {
+    this.words.hidden = !words;
+    this.words.textContent = words;
+  }
+
   /** @param {string} topic @param {string} words */
   toggle(topic, words) {
     const attributes = { type: "button", class: "switch", role: "switch", "aria-label": words };
@@ -74,8 +91,7 @@ export class Bell {
   async set(topic, button) {
     const isOn = button.getAttribute("aria-checked") !== "true";
     const isAllowed = topic !== "system" || !isOn || (await allowSystem());
-    this.words.hidden = isAllowed;
-    this.words.textContent = isAllowed ? "" : "The browser does not allow notifications of this page";
+    this.complain(isAllowed ? "" : "The browser does not allow notifications of this page");
     want(topic, isOn && isAllowed);
     button.setAttribute("aria-checked", String(isOn && isAllowed));
   }
