@@ -67,13 +67,14 @@ export class Palette {
     this.readTurns().then(
       (turns) => {
         this.turns = turns;
-        if (this.sheet.open) this.draw();
+        if (this.sheet.open) this.draw(this.choices.index);
       },
       () => {},
     ); // without an answer the turns are missing, and the now bar says why
   }
 
-  draw() {
+  /** @param {number} [index] of the active entry */
+  draw(index = 0) {
     const typed = this.field.value.trim().toLowerCase();
     const [title, actions] = this.actions();
     const groups = /** @type {[string, Found[]][]} */ ([
@@ -101,7 +102,10 @@ export class Palette {
         ...found.map(({ element, words }) => marked(element, words, typed)),
       );
     });
-    this.choices.set(shown.filter((one) => one !== null));
+    this.choices.set(
+      shown.filter((one) => one !== null),
+      index,
+    );
     this.none.hidden = this.found.length > 0;
   }
 
