@@ -156,6 +156,11 @@ def has_option(words: Sequence[str], flag: str) -> bool:
     return any(given.flag == flag for given in read_options(words))
 
 
+def is_known(flag: str) -> bool:
+    """Return True if claude has an option of this name."""
+    return flag in _VALUES
+
+
 def _is_option(word: str) -> bool:
     return len(word) > 1 and word.startswith("-")
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from hyperhive_cli.cli.hints import addressed
 from hyperhive_cli.cli.invocation import Invocation, printable_line
 from hyperhive_cli.cli.plain_call import read_plain_call
 from hyperhive_cli.cli.streams import drop_stdout, echo, is_of_stdout, leave, not_written, prepare_streams
@@ -89,5 +90,5 @@ def _is_nowhere() -> bool:
 def _complain(message: str, hint: str | None, status: int) -> int:
     echo(f"Error: {printable_line(message)}", err=True)
     if hint:
-        echo(f"Try: {printable_line(hint)}", err=True)
+        echo(f"Try: {printable_line(addressed(hint))}", err=True)
     return status

@@ -57,6 +57,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
 COMMANDS: Mapping[str, tuple[str, str]] = {
     name: found for section in SECTIONS.values() for name, found in section.items()
 }
+OF_NO_AGENT = {"agents", "completion", "config", "demo", "help", "hive", "host"}  # -a means nothing to them
 # What other programs call it.
 OTHER_NAMES = {
     "cost": "stats", "costs": "stats", "list": "agents", "log": "tail", "logs": "tail", "ls": "agents",

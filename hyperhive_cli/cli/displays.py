@@ -88,9 +88,13 @@ def open_display(
     live: bool | None = None,
     hint: str = "",
     whole: bool = False,
+    file: DisplayFile | None = None,
 ) -> Iterator[EventDisplay]:
-    """Open stdout for events: the console, `live` by default; in a pipe lines, uncut if `whole`; or JSON."""
-    file = display_file()
+    """Open stdout for events: the console, `live` by default; in a pipe lines, uncut if `whole`; or JSON.
+
+    Several displays must share the `file`, which buffers what cannot be written yet.
+    """
+    file = display_file() if file is None else file
     if as_json:
         yield JsonLines(file.kept)
         return
@@ -103,7 +107,7 @@ def open_display(
         yield console
 
 
-def suspendable(events: Iterator[T], display: EventDisplay) -> Iterator[T]:
+def suspendable(events: Iterator[T], display: "EventDisplay | StaticDisplay") -> Iterator[T]:
     """Pass events on; a Ctrl-Z restores the terminal before it stops this process.
 
     It is taken only while the next event is waited for: in the middle of a write the display accepts no other call.

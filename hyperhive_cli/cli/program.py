@@ -120,8 +120,9 @@ def run_words(words: list[str], invocation: Invocation) -> object:
         echo(error.format_message(), err=True)
         return error.exit_code
     except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx is not None else NAME
-        raise UsageError(error.format_message(), f"{command} -h") from error
+        from hyperhive_cli.cli.slips import in_our_words  # noqa: PLC0415 - for a slip
+
+        raise in_our_words(error, words) from error
     except click.ClickException as error:
         raise HyperhiveError(error.format_message()) from error
     except click.Abort as error:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hyperhive_cli.cli.declared import argument, command, option, pass_invocation
+from hyperhive_cli.cli.hints import addressed
 from hyperhive_cli.cli.invocation import Invocation, check_known, hive_option, now_ms, try_to_print
 from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.core.errors import UsageError
@@ -29,7 +30,7 @@ def _duration() -> "click.ParamType[float]":
 @option("--at", metavar="TIME", help="Do not run it before this time: 14:30, +2h30m, tomorrow 9:00, …")
 @option("--raw", is_flag=True, help="Pass the text unchanged: slash commands and @files work.")
 @option("--wait", is_flag=True, help="Wait until its turn has ended and print the result.")
-@option("--timeout", make_type=_duration, metavar="DURATION", help="Stop waiting after this time.")
+@option("--timeout", make_type=_duration, metavar="DURATION", help="With --wait: stop waiting after this time.")
 @option("--json", "as_json", is_flag=True, help="Print id, state, outcome and result as JSON.")
 @option("--new", is_flag=True, help="Create the agent that -a names if there is none.")
 @hive_option
@@ -56,6 +57,8 @@ def send(
     Examples: hyperhive send 'fix the failing test' --wait
               git diff | hyperhive send - --from reviewer
     """  # noqa: D301 - click's own mark
+    if timeout is not None and not wait:
+        raise UsageError("--timeout needs --wait", "hyperhive send TEXT --wait --timeout 10m")
     sender, body = check_message(sender, read_stdin() if text in {None, "-"} else str(text))
     not_before, when = start_of(at)
     with invocation.client(hive, changes=True, may_be_new=True) as client:
@@ -105,7 +108,7 @@ def _remark(text: str | None) -> None:
     """Print a remark on stderr; it is not an error if stderr is full or closed."""
     if text is not None:
         with suppress(OSError):
-            echo(text, err=True)
+            echo(addressed(text), err=True)
 
 
 def read_stdin() -> str:

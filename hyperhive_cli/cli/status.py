@@ -4,7 +4,16 @@ import time
 from typing import Any
 
 from hyperhive_cli.cli.declared import command, option, pass_invocation
-from hyperhive_cli.cli.invocation import Invocation, hive_option, is_plain, paint, print_json, print_lines, say_if_new
+from hyperhive_cli.cli.hints import addressed
+from hyperhive_cli.cli.invocation import (
+    Invocation,
+    hive_option,
+    is_plain,
+    paint,
+    print_json,
+    print_lines,
+    say_if_new,
+)
 from hyperhive_cli.cli.tables import UNCUT
 from hyperhive_cli.cli.width import columns
 from hyperhive_cli.harness.client import AgentClient
@@ -46,7 +55,8 @@ def show_status(found: dict[str, Any]) -> None:
 
 def _lines(found: dict[str, Any], width: int = UNCUT) -> list[str]:
     rows = status_to_rows(found, time.time(), plain=is_plain())
-    return [paint(fit(row, max(len(name) for name, _ in rows), width)) for row in rows]
+    named = [(name, [(addressed(words), style) for words, style in spans]) for name, spans in rows]
+    return [paint(fit(row, max(len(name) for name, _ in rows), width)) for row in named]
 
 
 def _watch(client: AgentClient, *, as_json: bool) -> None:

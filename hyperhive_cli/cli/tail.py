@@ -2,13 +2,20 @@
 
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from itertools import groupby, islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.declared import argument, command, option, pass_invocation
-from hyperhive_cli.cli.displays import EventDisplay, named_json, open_display, suspendable
+from hyperhive_cli.cli.displays import (
+    EventDisplay,
+    StaticDisplay,
+    display_file,
+    named_json,
+    open_display,
+    suspendable,
+)
 from hyperhive_cli.cli.invocation import (
     Invocation,
     hive_option,
@@ -21,7 +28,7 @@ from hyperhive_cli.cli.streams import echo, write_bytes
 from hyperhive_cli.core.events import KINDS, BusEvent
 from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.feed.agent_feed import AgentFeed
-from hyperhive_cli.feed.filters import EventFilter, Feed
+from hyperhive_cli.feed.filters import EventFilter, Feed, Heads
 from hyperhive_cli.harness.client import LocalClient
 from hyperhive_cli.harness.signals import hold_suspension
 
@@ -92,13 +99,14 @@ def _show_agent(paths: AgentPaths, wanted: EventFilter, *, is_followed: bool, as
     live = None if is_followed else False
     snapshot = LocalClient(paths).status() if is_terminal else {}  # for the console alone: it takes 10 ms
     with open_display(snapshot, as_json=as_json, live=live, hint=READ_ONLY, whole=True) as display:
-        found = _show_earlier(feed, wanted, display.show, _itself, with_heads=not as_json)
+        shown = _Shown(feed, wanted, _itself, _no_agent, with_heads=not as_json)
+        found = shown.earlier(display.show)
         if not (found or is_followed or as_json):
             echo("no such events", err=True)
             say_if_new(LocalClient(paths))
         if is_followed:
             look = _watch(paths, feed, display) if is_terminal else None
-            _follow(feed, wanted, display, display.show, _itself, look)
+            shown.follow(display, display.show, look)
 
 
 def _watch(paths: AgentPaths, feed: AgentFeed, display: EventDisplay) -> Callable[[BusEvent | None], None]:
@@ -110,85 +118,109 @@ def _watch(paths: AgentPaths, feed: AgentFeed, display: EventDisplay) -> Callabl
 def _show_hive(url: str, pattern: str, wanted: EventFilter, *, is_followed: bool, as_json: bool) -> None:
     from hyperhive_cli.hive.feed import HiveFeed  # noqa: PLC0415 - psycopg is of an extra
 
-    with closing(HiveFeed(url, pattern, tick_s=TICK_S)) as feed:
-        snapshot = {} if feed.is_of_many else feed.snapshot()[0]
-        live = None if is_followed and not feed.is_of_many else False
-        with open_display(snapshot, as_json=as_json, live=live, hint=READ_ONLY, whole=True) as display:
-            printer = _Printer(display, is_of_many=feed.is_of_many, as_json=as_json)
-            _show_earlier(
-                feed, wanted, printer.show, lambda one: one.record, with_heads=not (as_json or feed.is_of_many)
-            )
-            if is_followed:
-                _follow(feed, wanted, display, printer.show, lambda one: one.record)
+    with closing(HiveFeed(url, pattern, tick_s=TICK_S)) as feed, ExitStack() as stack:
+        if feed.is_of_many:
+            many = _ManyDisplays(stack, as_json=as_json)
+            display: EventDisplay | _ManyDisplays = many
+            show = many.show
+        else:
+            snapshot, live = feed.snapshot()[0], None if is_followed else False
+            one = stack.enter_context(open_display(snapshot, as_json=as_json, live=live, hint=READ_ONLY, whole=True))
+            display = one
+
+            def show(found: Iterable["AgentEvent"]) -> None:
+                one.show([each.record for each in found])
+
+        shown = _Shown(feed, wanted, lambda one: one.record, lambda one: one.agent, with_heads=not as_json)
+        shown.earlier(show)
+        if is_followed:
+            shown.follow(display, show)
 
 
 def _itself(record: BusEvent) -> BusEvent:
     return record
 
 
-def _show_earlier(
-    feed: Feed[T],
-    wanted: EventFilter,
-    show: Callable[[list[T]], None],
-    record_of: Callable[[T], BusEvent],
-    *,
-    with_heads: bool,
-) -> bool:
-    """Show what the feed holds already, for a person with the heads of the turns; return False if that is nothing."""
-    earlier, is_empty = wanted.earlier_with_heads if with_heads else wanted.earlier, True
-    found = iter(earlier(feed, record_of))
-    while batch := list(islice(found, BATCH)):
-        show(batch)
-        is_empty = False
-    return not is_empty
+def _no_agent(_: BusEvent) -> str:
+    return ""
 
 
-def _follow(
-    feed: Feed[T],
-    wanted: EventFilter,
-    display: EventDisplay,
-    show: Callable[[list[T]], None],
-    record_of: Callable[[T], BusEvent],
-    look: Callable[[T | None], None] | None = None,
-) -> None:
-    """Show what comes, until the turn that is wanted is over; `look` is called with each event and each tick."""
-    if wanted.over:
-        return
-    waiting: list[T] = []  # what was received together is written together
-    for one in suspendable(feed.follow(), display):
-        if look is not None:
-            look(one)
-        if one is None:
-            stop_without_reader()
-            display.tick()
-        elif wanted.shows(record_of(one)):
-            waiting.append(one)
-        if waiting and (not feed.has_more or len(waiting) == BATCH):
+class _Shown(Generic[T]):
+    """What is shown of a feed: the events wanted and, `with_heads`, the start of each turn before the first of them."""
+
+    def __init__(
+        self,
+        feed: Feed[T],
+        wanted: EventFilter,
+        record_of: Callable[[T], BusEvent],
+        agent_of: Callable[[T], str],
+        *,
+        with_heads: bool,
+    ) -> None:
+        self._feed = feed
+        self._wanted = wanted
+        self._record_of = record_of
+        self._heads = Heads(wanted, record_of, agent_of) if with_heads else None
+
+    def earlier(self, show: Callable[[list[T]], None]) -> bool:
+        """Show what the feed holds already; return False if that is nothing."""
+        heads, is_empty = self._heads, True
+        found = iter(self._wanted.earlier(self._feed, self._record_of) if heads is None else heads.earlier(self._feed))
+        while batch := list(islice(found, BATCH)):
+            show(batch)
+            is_empty = False
+        return not is_empty
+
+    def follow(
+        self,
+        display: "EventDisplay | _ManyDisplays",
+        show: Callable[[list[T]], None],
+        look: Callable[[T | None], None] | None = None,
+    ) -> None:
+        """Show what comes, until the turn that is wanted is over; `look` is called with each event and each tick."""
+        if self._wanted.over:
+            return
+        waiting: list[T] = []  # what was received together is written together
+        for one in suspendable(self._feed.follow(), display):
+            if look is not None:
+                look(one)
+            if one is None:
+                stop_without_reader()
+                display.tick()
+            elif self._heads is not None:
+                waiting += self._heads.following(one)
+            elif self._wanted.shows(self._record_of(one)):
+                waiting.append(one)
+            if waiting and (not self._feed.has_more or len(waiting) >= BATCH):
+                show(waiting)
+                waiting = []
+            if self._wanted.over:
+                break
+        if waiting:
             show(waiting)
-            waiting = []
-        if wanted.over:
-            break
-    if waiting:
-        show(waiting)
 
 
-class _Printer:
-    """Shows events of a hive: one agent's as those of this machine, those of many under names, as `tail` with files."""
+class _ManyDisplays(StaticDisplay):
+    """Shows events of many agents of a hive under their names, as `tail` with files; each agent has its own display."""
 
-    def __init__(self, display: EventDisplay, *, is_of_many: bool, as_json: bool) -> None:
-        self._display = display
-        self._is_of_many = is_of_many
-        self._as_json = as_json
-        self._agent: str | None = None
+    def __init__(self, stack: ExitStack, *, as_json: bool) -> None:
+        self._stack = stack
+        self._file = None if as_json else display_file()
+        self._displays: dict[str, EventDisplay] = {}
+        self._shown: str | None = None  # the agent under whose name the newest event stands
 
     def show(self, found: Iterable["AgentEvent"]) -> None:
+        """Show events."""
         for agent, group in groupby(found, key=lambda one: one.agent):
             records = [one.record for one in group]
-            if self._is_of_many and self._as_json:
+            if self._file is None:
                 write_bytes(b"".join(named_json(agent, record) + b"\n" for record in records))
                 sys.stdout.flush()
                 continue
-            if self._is_of_many and agent != self._agent:
+            if agent != self._shown:
                 echo(f"==> {agent} <==")
-            self._agent = agent
-            self._display.show(records)
+            self._shown = agent
+            if agent not in self._displays:
+                opened = open_display({}, live=False, whole=True, file=self._file)
+                self._displays[agent] = self._stack.enter_context(opened)
+            self._displays[agent].show(records)

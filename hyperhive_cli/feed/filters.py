@@ -1,11 +1,9 @@
 """Choosing events: those of a turn, of some kinds, of tools, with a text in them. Pure."""
 
-from bisect import bisect_right
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from hyperhive_cli.core.events import BusEvent, LiveEvent, Stream, TurnEnd, TurnStart, is_replaced_remark
 from hyperhive_cli.core.settings import HISTORY_CAPACITY
@@ -64,24 +62,6 @@ class EventFilter:
             return found
         return deque(found, COUNT if self.count is None else self.count)
 
-    def earlier_with_heads(self, feed: Feed[T], record_of: Callable[[T], BusEvent]) -> Iterator[T]:
-        """Yield what `earlier` returns, and before the first event of each turn its start, if that was left out."""
-        found = self.earlier(feed, record_of)
-        bounds = () if self.kinds else feed.newest(HISTORY_CAPACITY, ("turn_start", "turn_end"))
-        starts = [(record_of(one).seq or 0, None if record_of(one).kind == "turn_end" else one) for one in bounds]
-        shown = 0
-        for one in found:
-            seq = record_of(one).seq or 0
-            at = bisect_right(starts, seq, key=itemgetter(0)) - 1
-            if at >= 0 and starts[at][0] == seq and starts[at][1] is None:  # the end of a turn is of that turn
-                at -= 1
-            number, head = starts[at] if at >= 0 else (0, None)
-            if head is not None and number > shown:
-                shown = number
-                if number != seq:
-                    yield head
-            yield one
-
     def passes(self, event: LiveEvent) -> bool:
         """Return True if this event is wanted, whatever its number."""
         if self.turn is not None and not self._is_in_turn(event, self.turn):
@@ -111,6 +91,58 @@ class EventFilter:
             self._inside, self.over = False, True
             return True
         return self._inside
+
+
+class Heads(Generic[T]):
+    """What a person sees of a filtered feed: before the first event of a turn also its start, if that was left out.
+
+    `record_of` and `agent_of` tell the event and the agent of what the feed yields.
+    """
+
+    def __init__(
+        self, wanted: EventFilter, record_of: Callable[[T], BusEvent], agent_of: Callable[[T], str] = lambda _: ""
+    ) -> None:
+        self._wanted = wanted
+        self._record_of = record_of
+        self._agent_of = agent_of
+        self._left_out: dict[str, T] = {}  # by agent: the start of the turn of which nothing is shown yet
+
+    def earlier(self, feed: Feed[T]) -> Iterator[T]:
+        """Yield what the feed holds, oldest first; then `following` goes on."""
+        bounds = defaultdict[str, deque[T]](deque)
+        for bound in () if self._wanted.kinds else feed.newest(HISTORY_CAPACITY, ("turn_start", "turn_end")):
+            bounds[self._agent_of(bound)].append(bound)
+        for one in self._wanted.earlier(feed, self._record_of):
+            coming, seq = bounds[self._agent_of(one)], self._record_of(one).seq or 0
+            while coming and (self._record_of(coming[0]).seq or 0) < seq:
+                self._leave_out(coming.popleft())
+            if coming and self._record_of(coming[0]).seq == seq:
+                coming.popleft()
+            yield from self._with_head(one)
+        for coming in bounds.values():
+            for bound in coming:
+                self._leave_out(bound)
+
+    def following(self, one: T) -> Iterator[T]:
+        """Yield what is shown of an event that a follower sees."""
+        record = self._record_of(one)
+        if self._wanted.shows(record):
+            yield from self._with_head(one)
+        elif not self._wanted.kinds:
+            self._leave_out(one)
+
+    def _with_head(self, one: T) -> Iterator[T]:
+        head, record = self._left_out.pop(self._agent_of(one), None), self._record_of(one)
+        if head is not None and record.kind != "turn_start" and not is_replaced_remark(record):
+            yield head
+        yield one
+
+    def _leave_out(self, one: T) -> None:
+        kind = self._record_of(one).kind
+        if kind == "turn_start":
+            self._left_out[self._agent_of(one)] = one
+        elif kind == "turn_end":
+            self._left_out.pop(self._agent_of(one), None)
 
 
 def has_tools(event: LiveEvent) -> bool:

@@ -229,6 +229,24 @@ def test_a_name_that_no_agent_has_creates_none_by_accident(machine: Machine) -> 
     assert machine.drain(machine.folder("z"), "--message", "x", agent="z").returncode == 0, "run creates one"
 
 
+def test_a_hint_means_the_agent_that_was_named(machine: Machine) -> None:
+    app = machine.folder("app")
+    machine.call(app, "-a", "bee", "send", "--new", "one")
+    machine.call(app, "-a", "bee", "pause")
+    for words in (["-a", "bee", "show", "9"], ["show", "9", "-a", "bee"]):
+        done = machine.call(app, *words)
+        assert done.stderr.splitlines()[1] == "Try: hyperhive -a bee tail --no-follow --kind turn_start"
+    assert "stopped (hyperhive -a bee run)" in machine.call(app, "-a", "bee", "status").stdout
+    sent = machine.call(app, "-a", "bee", "send", "two").stderr
+    assert "waits for `hyperhive -a bee run`" in sent
+    assert "waits for `hyperhive -a bee resume`" in sent
+    machine.call(app, "send", "one")
+    assert "stopped (hyperhive run)" in machine.call(app, "status").stdout
+    assert machine.call(app, "-a", "be", "pause").stderr.splitlines()[1] == (
+        "Try: hyperhive -a bee …; for a new agent: hyperhive -a be run, or send --new"
+    )
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -82,6 +82,23 @@ def test_what_is_received_with_events_that_are_not_wanted_is_not_held_back(hive:
         assert program.interrupt() == 130
 
 
+def test_a_filter_keeps_the_head_of_a_turn_that_begins_while_tail_follows(
+    hive: Hive, history: list[str], fake_claude: FakeClaude
+) -> None:
+    assert history
+    with hive.start("tail", "--tools", "-n", "0") as program:
+        fake_claude.script(TEXT)
+        hive.drain("--message", "without a tool")
+        fake_claude.script([{"replay": "v2.1.330/tools.jsonl"}])
+        hive.drain("--message", "look again")
+        wait_until(lambda: any("\tanswer\t" in line for line in program.stdout))
+        assert program.interrupt() == 130
+    kinds = [line.split("\t")[2] for line in program.stdout]
+    assert kinds[0] == "turn"
+    assert kinds.count("turn") == 1
+    assert "operator #3: look again" in program.stdout[0]
+
+
 def test_tail_follows_from_before_the_first_run(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
     with hive.start("tail", "--json", "--kind", "turn_end") as program:

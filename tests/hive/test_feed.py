@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from hyperhive_cli.core.errors import UsageError
+from hyperhive_cli.core.events import BusEvent, LiveEvent, Stream, TurnStart
 from hyperhive_cli.core.settings import HISTORY_CAPACITY
 from hyperhive_cli.hive import address, owner_sql
 from hyperhive_cli.hive import feed as feeds
@@ -25,6 +26,14 @@ class Writer:
         assert lease is not None
         self.lease = lease
         self.last = 0
+
+    def write_events(self, ts: int, *events: LiveEvent) -> None:
+        rows = [
+            (self.last + n, ts, record.kind, record.payload)
+            for n, record in enumerate((BusEvent.make(None, ts, event) for event in events), 1)
+        ]
+        owner_sql.append(self.connection, self.lease, rows, self.last)
+        self.last += len(rows)
 
     def write(self, count: int, ts: int = 0) -> None:
         rows = [
@@ -138,6 +147,37 @@ def test_what_the_hive_no_longer_keeps_is_said(database: Database) -> None:
     assert second.record.seq == 201
     assert len(rest) == HISTORY_CAPACITY - 1
     feed.close()
+
+
+def call(name: str) -> Stream:
+    block = {"type": "tool_use", "id": "toolu_1", "name": name, "input": {"command": "ls"}}
+    return Stream.from_line({"type": "assistant", "message": {"content": [block]}})
+
+
+def answer() -> Stream:
+    block = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "x"}
+    return Stream.from_line({"type": "user", "message": {"content": [block]}})
+
+
+def test_in_a_tail_of_many_each_agent_has_its_own_turns_and_calls(database: Database) -> None:
+    with database.machines("a") as (a,), database.connect() as connection:
+        one, two = (Writer(connection, agent) for agent in ("team-1", "team-2"))
+        for ts, writer, turn in ((10, one, 7), (20, two, 9)):
+            writer.write_events(ts, TurnStart(sender="operator", body=f"do {turn}", unread=0, turn_id=turn))
+        one.write_events(30, call("Bash"))
+        two.write_events(40, call("Read"))
+        one.write_events(50, answer())
+        two.write_events(60, answer())
+        shown = a.call("x", "tail", "team-*", "--no-follow", "--tools").stdout.splitlines()
+    lines = [line if line.startswith("==>") else line.split("\t", 1)[1] for line in shown]
+    assert lines == [
+        "==> team-1 <==", "7\tturn\toperator: do 7", "7.1\tcall\tBash ls",
+        "==> team-2 <==", "9\tturn\toperator: do 9", lines[5],
+        "==> team-1 <==", lines[7],
+        "==> team-2 <==", lines[9],
+    ]  # fmt: skip
+    assert [lines[at].split("\t")[:2] for at in (5, 7, 9)] == [["9.1", "call"], ["7.1", "answer"], ["9.1", "answer"]]
+    assert [lines[at].split("\t")[2].split(":")[0].split(",")[0] for at in (7, 9)] == ["Bash", "Read"]
 
 
 @pytest.mark.exhaustive

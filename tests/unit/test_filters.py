@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from hyperhive_cli.core.events import BusEvent, LiveEvent, Note, Stream, TurnEnd, TurnStart, replaced_remark
-from hyperhive_cli.feed.filters import EventFilter, contains, has_tools
+from hyperhive_cli.feed.filters import EventFilter, Heads, contains, has_tools
 from hyperhive_cli.store.turns import BOUNDS, Span, last_turn_id, span_of_turn
 
 
@@ -67,7 +67,7 @@ class Shelf:
 
     def newest(self, limit: int, kinds: Sequence[str] = ()) -> list[tuple[str, BusEvent]]:
         fitting = [record for record in self._found if not kinds or record.event.kind in kinds]
-        return [("bee", record) for record in fitting[-limit:]]
+        return [("bee", record) for record in (fitting[-limit:] if limit else [])]
 
     def stored(self, since: int = 0) -> Iterator[tuple[str, BusEvent]]:
         self.asked.append(since)
@@ -94,6 +94,46 @@ def test_what_a_feed_holds_of_what_is_wanted(wanted: EventFilter, expected: list
     shelf = Shelf(TWO_TURNS)
     found = list(wanted.earlier(shelf, lambda named: named[1]))
     assert ([record.seq for _, record in found], shelf.asked) == (expected, asked)
+
+
+THIRD: list[LiveEvent] = [start(3), TALK, CALL, ANSWER, end(3), NOTE]
+NEXT = [BusEvent.make(seq, 1, event) for seq, event in enumerate(THIRD, 11)]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "earlier", "following"),
+    [
+        (EventFilter(count=2), [6, 9, 10], [11, 12, 13, 14, 15, 16]),
+        (EventFilter(tools=True), [2, 3, 6, 7], [11, 13, 14]),
+        (EventFilter(grep="Ünder"), [2, 3], [11, 13]),
+        (EventFilter(grep="some words"), [1, 5, 10], [16]),
+        (EventFilter(kinds=("turn_end",)), [4, 9], [15]),
+        (EventFilter(turn=3, tools=True), [], [11, 13, 14]),
+        (EventFilter(count=0), [], [11, 12, 13, 14, 15, 16]),
+    ],
+)
+def test_a_person_sees_the_head_of_each_turn_of_which_something_is_shown(
+    wanted: EventFilter, earlier: list[int], following: list[int]
+) -> None:
+    heads = Heads[tuple[str, BusEvent]](wanted, lambda named: named[1])
+    found = [record.seq for _, record in heads.earlier(Shelf(TWO_TURNS))]
+    later = [record.seq for one in NEXT for _, record in heads.following(("bee", one))]
+    assert (found, later) == (earlier, following)
+
+
+def test_the_head_of_a_turn_that_runs_already_is_shown_when_something_of_it_comes() -> None:
+    heads = Heads[tuple[str, BusEvent]](EventFilter(tools=True), lambda named: named[1])
+    assert list(heads.earlier(Shelf(TWO_TURNS + NEXT[:2]))) != []
+    later = [record.seq for one in NEXT[2:] for _, record in heads.following(("bee", one))]
+    assert later == [11, 13, 14]
+    assert list(heads.following(("bee", replaced_remark(last=2, now_ms=5)))) != []
+
+
+def test_each_agent_has_heads_of_its_own() -> None:
+    heads = Heads[tuple[str, BusEvent]](EventFilter(tools=True), lambda named: named[1], lambda named: named[0])
+    coming = [("a", NEXT[0]), ("b", NEXT[0]), ("a", NEXT[2]), ("b", NEXT[5]), ("a", NEXT[3]), ("b", NEXT[2])]
+    shown = [(name, record.seq) for one in coming for name, record in heads.following(one)]
+    assert shown == [("a", 11), ("a", 13), ("a", 14), ("b", 11), ("b", 13)]
 
 
 def test_a_turn_without_an_end_is_over_when_the_next_one_begins() -> None:
