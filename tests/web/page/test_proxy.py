@@ -24,10 +24,10 @@ def test_the_page_works_below_a_prefix(strips: bool, browser: Browser, hive: Hiv
                 window.wait_live()
                 window.say("hello")
                 program.wait_for_kind("turn_end")
-                window.wait_text(".rows", "Hello!")
+                window.wait_text(".feed", "Hello!")
                 window.check_rows()
                 window.page.goto(f"{proxy.address}/agents/workspace/")
                 window.wait_live()
-                window.wait_text(".rows", "Hello!")
+                window.wait_text(".feed", "Hello!")
     assert proxy.seen
     assert all(path.startswith("/team/bees") for path in proxy.seen)

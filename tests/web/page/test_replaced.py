@@ -28,7 +28,7 @@ def restore(hive: Hive, copy: Path) -> None:
 
 
 def bodies(window: Window) -> list[str]:
-    return window.page.locator(".head .body").all_inner_texts()
+    return [body.strip() for body in window.page.locator(".msg").all_text_contents()]
 
 
 @pytest.fixture

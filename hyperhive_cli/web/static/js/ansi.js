@@ -1,4 +1,4 @@
-/** Text of a tool as nodes: its colours are classes of the style sheet, which are all that is obeyed of a terminal's codes. */
+/** Text of a tool as nodes: its colours become classes of the style sheet; no other code of a terminal has an effect. */
 
 import { h } from "./dom.js";
 

@@ -15,7 +15,7 @@ const NOTE_LINES = 3; // of a note that are shown unfolded
 const NOTE_MARKS = { fine: ["fine", "check"], warn: ["soft", "warn"], bad: ["bad", "x"], accent: ["acc", "info"], quiet: ["quiet", "info"] };
 /** Tone of an outcome → the class of its tag, and its icon. @type {Record<string, [string, string]>} */
 export const OUTCOME_TAGS = { fine: ["fine", "check"], warn: ["line", "warn"], bad: ["bad", "x"], quiet: ["off", "x"] };
-const OUR_TOPICS = new Set(["status", "model", "session", "limit", "task", "gap"]);
+const OUR_TOPICS = new Set(["status", "model", "session", "limit", "task", "page"]);
 
 /** Return the element of a block, null if there is nothing to see. @param {Block} block @param {Source} source @returns {HTMLElement | null} */
 export function blockElement(block, source) {

@@ -46,9 +46,11 @@ export class Source {
     this.askedAt = -LONGEST_WAIT_MS;
   }
 
-  /** Return the records of a turn. @param {number} turn @returns {Promise<FeedRecord[]>} */
+  /** Return the records of a turn; rejects if the history does not have it. @param {number} turn @returns {Promise<FeedRecord[]>} */
   async turn(turn) {
-    return (await this.api.get(`events?view=rows&turn=${turn}`)).events;
+    const { events } = await this.api.get(`events?view=rows&turn=${turn}`);
+    if (!events.length) throw new Error("it is not in the history");
+    return events;
   }
 
   /** Return a turn as Markdown. @param {number} turn */

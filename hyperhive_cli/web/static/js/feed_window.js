@@ -72,7 +72,7 @@ export class FeedWindow {
     }
   }
 
-  /** Let old records go; returns true if any has. */
+  /** Drop old records if there are too many; returns true if there were. */
   trim() {
     const extra = this.records.length - this.most;
     if (extra <= this.spare) return false;

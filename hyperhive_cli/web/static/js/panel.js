@@ -140,6 +140,8 @@ export class Panel {
     if (connection.phase === "refused") this.lock();
     if (connection.phase !== "live") return;
     this.transcript.setComplete();
+    if (this.turn) this.transcript.toTurn(this.turn);
+    this.turn = 0;
     this.refreshSoon();
   }
 

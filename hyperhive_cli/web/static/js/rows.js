@@ -41,9 +41,8 @@ export function rawText(text) {
   return { text, spans: null, cut: 0 };
 }
 
-/** Return a row that stands for events that are gone. @param {number} missing @returns {any} */
-export function gapRow(missing) {
-  const events = `${missing.toLocaleString("en-US")} event${missing === 1 ? "" : "s"}`;
-  const text = rawText(`${events} not shown: no longer in the history`);
-  return { kind: "note", topic: "gap", mark: "!", tone: "warn", source: "", text, seq: null, ts: 0, parent: "", depth: 0, task: "" };
+/** Return the row of a note of the page itself. @param {string} words @returns {any} */
+export function pageNote(words) {
+  const origin = { seq: null, ts: 0, parent: "", depth: 0, task: "" };
+  return { kind: "note", topic: "page", mark: "!", tone: "warn", source: "", text: rawText(words), ...origin };
 }

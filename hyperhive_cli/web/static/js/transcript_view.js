@@ -3,15 +3,16 @@
  * blocks.js) and the elements follow (feed_column.js, turn_view.js). The number of records on the page is bounded
  * (feed_window.js), and blocks that are out of sight cost no layout (content-visibility).
  *
- * Nothing moves that is being read: whoever is at the end stays there, whoever is further up keeps the place.
+ * Nothing moves that is being read: a reader at the end stays there, one further up keeps the place.
  */
 
 import { h, icon } from "./dom.js";
 import { DraftView } from "./draft.js";
 import { FeedColumn } from "./feed_column.js";
 import { FeedWindow } from "./feed_window.js";
+import { counted } from "./feed_words.js";
 import { keepPlace } from "./placing.js";
-import { gapRow } from "./rows.js";
+import { pageNote } from "./rows.js";
 import { tick } from "./ticking.js";
 
 /** @import { FeedRecord } from "./connection.js" */
@@ -81,8 +82,8 @@ export class TranscriptView {
 
   /** Say that events are missing here. @param {number} missing */
   showGap(missing) {
-    this.queue.push({ seq: null, ts: 0, kind: "gap", rows: [gapRow(missing)] });
-    this.schedule();
+    const events = counted(missing, "event");
+    this.show([{ seq: null, ts: 0, kind: "note", rows: [pageNote(`${events} not shown: no longer in the history`)] }]);
   }
 
   clear() {
@@ -210,14 +211,18 @@ export class TranscriptView {
 
   // --- to a turn ---
 
-  /** Show a turn, wherever it is in the history. Rejects if it is not in there. @param {number} turn */
+  /** Show a turn, wherever it is in the history; says so if it is not in there. @param {number} turn */
   async toTurn(turn) {
     this.isFollowing = false;
     if (!this.column.turnElement(turn)) {
-      const records = await this.source.turn(turn);
-      if (!records.length) throw new Error(`turn ${turn} is not in the history`);
-      this.window.showAlone(records);
-      this.draw();
+      try {
+        this.window.showAlone(await this.source.turn(turn));
+        this.draw();
+      } catch (error) {
+        const words = `Turn ${turn} cannot be shown: ${error instanceof Error ? error.message : error}`;
+        this.show([{ seq: null, ts: 0, kind: "note", rows: [pageNote(words)] }]);
+        return this.toBottom();
+      }
     }
     const element = this.column.turnElement(turn);
     if (!element) return;
@@ -232,6 +237,6 @@ export class TranscriptView {
   /** Go on from a turn that is shown by itself. */
   toNextTurn() {
     const turn = this.window.entries.findLast((entry) => entry.turn !== null)?.turn ?? 0;
-    this.toTurn(turn + 1).catch(() => this.toBottom());
+    this.toTurn(turn + 1);
   }
 }
