@@ -155,10 +155,10 @@ async def _send(stream: trio.SocketStream, data: bytes) -> bool:
 
 
 class FollowerSocket:
-    """A follower's connection. `partial`: it wants partial lines. `rest`: what it has not taken yet."""
+    """A follower's connection. `form`: it wants partial lines. `rest`: what it has not taken yet."""
 
     def __init__(self, stream: trio.SocketStream, *, partial: bool) -> None:
-        self.partial = partial
+        self.form = partial
         self.rest = b""
         self._stream = stream
 
@@ -193,7 +193,7 @@ async def _send_events(handler: Handler, stream: trio.SocketStream, request: Map
         async with aclosing(handler.follow(known, follower)) as feed:
             async for batch in feed:
                 if batch:
-                    follower.write_now(wire.events_to_lines(batch, partial=follower.partial))
+                    follower.write_now(wire.events_to_lines(batch, partial=follower.form))
                 if not await follower.send_rest():
                     break
         nursery.cancel_scope.cancel()

@@ -42,7 +42,7 @@ class Bus:
         self._history = History(store, now)
         self._now = now
         self._ring = RingBuffer[BusEvent](RING_CAPACITY, trio.lowlevel.ParkingLot())
-        self.fan_out = FanOut(self._ring, events_to_lines, trio.lowlevel.ParkingLot, trio.sleep)
+        self.fan_out = FanOut(self._ring, _join, trio.lowlevel.ParkingLot, trio.sleep)
 
     def now_ms(self) -> int:
         """Return the time for an event, Unix ms."""
@@ -175,3 +175,7 @@ class Bus:
         missing = shown.missing if isinstance(shown, Gap) else 0
         text = f"{missing} events went by too fast to be shown"
         return BusEvent.make(None, self.now_ms(), Note(text=text, level="warning"))
+
+
+def _join(records: Sequence[BusEvent], partial: bool) -> bytes:
+    return events_to_lines(records, partial=partial)

@@ -1,13 +1,14 @@
 """`FanOut`: one task that writes the newest records of a ring for all readers that have had everything before them.
 
 Waking a task for each reader costs far more than its write (measured for each of a hundred: 34 and 4 µs). So a reader
-that is up to date leaves its cursor here and sleeps, and readers at the same place share the bytes. One that does not
-take all of them immediately is woken and goes on by itself, until it is up to date again: it delays no other.
+that is up to date leaves its cursor here and sleeps. Readers at the same place and of the same form share the bytes.
+One that does not take all of them immediately is woken and goes on by itself, until it is up to date again: it delays
+no other.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextlib import aclosing
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from hyperhive_cli.feed.ring_buffer import ParkingLot, Record, RingBuffer, Subscription
 
@@ -24,16 +25,16 @@ T_contra = TypeVar("T_contra", bound=Record, contravariant=True)
 class Joiner(Protocol[T_contra]):
     """Makes the bytes of records, in the form in which the readers of a ring are sent them."""
 
-    def __call__(self, records: Sequence[T_contra], /, *, partial: bool) -> bytes:
-        """Join records, partial lines only if they are wanted; b"" if nothing is left."""
+    def __call__(self, records: Sequence[T_contra], form: Any, /) -> bytes:  # noqa: ANN401 - as its readers have it
+        """Join records as readers of this form are sent them; b"" if nothing is left."""
 
 
 class Writer(Protocol):
     """What a reader is written to."""
 
     @property
-    def partial(self) -> bool:
-        """Whether it wants partial lines."""
+    def form(self) -> Hashable:
+        """How it is sent records: whether it wants partial lines, for one."""
 
     def write_now(self, data: bytes) -> bool:
         """Take bytes without waiting. Return False if it has to wait before it takes more."""
@@ -115,15 +116,15 @@ class FanOut(Generic[T]):
     def _write(self, records: Sequence[T], end: int) -> None:
         """Write records, which end before the ring's position `end`, to each reader that has not had them."""
         newest = next((record.seq for record in reversed(records) if record.seq is not None), None)
-        shared: dict[bool, bytes] = {}
+        shared: dict[Hashable, bytes] = {}
         for sleeper in list(self._asleep):
-            partial, missing = sleeper.writer.partial, end - sleeper.subscription.cursor
+            form, missing = sleeper.writer.form, end - sleeper.subscription.cursor
             if missing < len(records):  # it has come since the first of them
-                data = self._join(records[len(records) - missing :], partial=partial)
-            elif partial in shared:
-                data = shared[partial]
+                data = self._join(records[len(records) - missing :], form)
+            elif form in shared:
+                data = shared[form]
             else:
-                data = shared[partial] = self._join(records, partial=partial)
+                data = shared[form] = self._join(records, form)
             sleeper.subscription.cursor = end
             sleeper.last = sleeper.last if newest is None else newest
             if data and not sleeper.writer.write_now(data):

@@ -79,10 +79,12 @@ READ_ROUTES = (
     ReadRoute(
         "/api/stream",
         "stream",
-        "The feed as server-sent events: `snapshot`, then each event with its `seq` as id; `Last-Event-ID` resumes it.",
+        "The feed as server-sent events: `snapshot`, then each event with its `seq` as id; `Last-Event-ID` resumes it. "
+        "Or, with `agents`, the feeds of several agents.",
         {
             "since": SINCE,
             "ts": TS,
+            "agents": Field("string", "in place of this agent several: NAME, NAME:SEQ or NAME:SEQ:TS, with commas"),
             "partial": Field("integer", "1: also text while it is being written", maximum=1),
             "view": VIEW,
         },
@@ -263,7 +265,7 @@ def path_number(given: Mapping[str, str], name: str) -> int:
 
 def _check(name: str, field: Field, text: str) -> int | str:
     if field.kind == "string":
-        if text not in field.choices:
+        if field.choices and text not in field.choices:
             raise UsageError(f"{name}={text!r} is not one of {', '.join(field.choices)}")
         return text
     maximum = MAX_INTEGER if field.maximum is None else field.maximum

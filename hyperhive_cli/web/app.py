@@ -19,10 +19,12 @@ from hyperhive_cli.web.api import CHANGE_ROUTES, GLOBAL_CHANGES, GLOBAL_ROUTES, 
 from hyperhive_cli.web.errors import HANDLERS, error_response
 from hyperhive_cli.web.feed_routes import FeedRoutes
 from hyperhive_cli.web.gate import Gate
-from hyperhive_cli.web.gateway import FindAgents, Gateway
+from hyperhive_cli.web.gateway import Gateway
 from hyperhive_cli.web.hive import HiveView
+from hyperhive_cli.web.overview import FindAgents
 from hyperhive_cli.web.push import Push
 from hyperhive_cli.web.push_routes import PushRoutes
+from hyperhive_cli.web.streams import Streams
 
 STATIC = Path(__file__).parent / "static"
 
@@ -87,7 +89,7 @@ class _Routes:
     def __init__(self, gateway: Gateway, push: Push | None) -> None:
         self._gateway = gateway
         self._push = PushRoutes(push)
-        self._owners = (gateway, FeedRoutes(gateway), self._push)
+        self._owners = (gateway, FeedRoutes(gateway), Streams(gateway), self._push)
 
     def of_all(self) -> list[BaseRoute]:
         """Return the routes of all agents."""

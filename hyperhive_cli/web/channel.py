@@ -5,7 +5,7 @@ The newest events are kept in a ring, as frames that are ready to be written; a 
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -15,10 +15,13 @@ from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.feed.fan_out import FanOut
 from hyperhive_cli.feed.follower import Batch, Events, Follower, Page, Unreadable
 from hyperhive_cli.feed.ring_buffer import RingBuffer
-from hyperhive_cli.web.sse import HEARTBEAT, Frame, line_to_frame, record_to_frame
+from hyperhive_cli.web.sse import HEARTBEAT_FRAME, Form, Frame, line_to_frame, named_frame, record_to_frame
 
 RING_EVENTS = 1_000  # a browser that is further behind reads the history
-HEARTBEAT_S = 15.0
+HEARTBEAT_S = 3.0  # a browser that hears nothing for three times as long says that the gateway is stuck
+# Fields of a state that change by themselves, or that events tell of.
+_TOLD_OTHERWISE = ("seq", "last_event", "activity", "usage", "context_tokens", "since_unix", "prewarmed")
+_AGES_OF_HIVE = ("lease_s", "report_age_s")
 
 
 class Bell:
@@ -51,6 +54,7 @@ class Channel(ABC):
         self._looking = anyio.Lock()
         self._state: dict[str, Any] = {}
         self._looked_at = float("-inf")
+        self._told: dict[str, Mapping[str, Any]] = {}  # what the readers know of state and inbox, by the event's name
 
     @property
     def last(self) -> int:
@@ -64,11 +68,26 @@ class Channel(ABC):
             if self._looked_at < asked_at:
                 self._looked_at = time.monotonic()
                 self._state = await self.observe()
+                self._told.setdefault("state", steady(self._state, _TOLD_OTHERWISE))
             return self._state
 
     @abstractmethod
     async def observe(self) -> dict[str, Any]:
         """Return the agent's state as of now."""
+
+    async def inbox(self) -> dict[str, Any] | None:
+        """Return the `messages` that have not ended, and whether there are `more`; None if they cannot be read."""
+        try:
+            found = await self.read_inbox()
+        except HyperhiveError:  # the state says what is wrong with it
+            return None
+        if found is not None:
+            self._told.setdefault("inbox", found)
+        return found
+
+    @abstractmethod
+    async def read_inbox(self) -> dict[str, Any] | None:
+        """Read the inbox as of now; raises HyperhiveError."""
 
     @abstractmethod
     async def read(self, since: int, ts: int | None, newest: int | None) -> Page[BusEvent]:
@@ -93,7 +112,19 @@ class Channel(ABC):
         """Send one shared heartbeat; a timer for each stream would cost half as much as an event."""
         while True:
             await anyio.sleep(HEARTBEAT_S)
-            self.ring.extend([Frame(None, HEARTBEAT)])
+            self.ring.extend([HEARTBEAT_FRAME])
+
+    async def tell(self) -> None:
+        """Tell the readers what has changed of state and inbox that no event says."""
+        state = await self.state()
+        self._tell("state", state, steady(state, _TOLD_OTHERWISE))
+        if (inbox := await self.inbox()) is not None:
+            self._tell("inbox", inbox, inbox)
+
+    def _tell(self, name: str, fields: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+        before, self._told[name] = self._told[name], known
+        if before != known:
+            self.ring.extend([named_frame(name, fields)])
 
     async def page(self, since: int, ts: int | None = None, newest: int | None = None) -> Page[Frame] | Unreadable:
         """Read a page of the history after `since`; not if the events that come are not stored in it.
@@ -144,7 +175,15 @@ class Channel(ABC):
         self.fan_out = FanOut(self.ring, frames_to_chunk, Bell, anyio.sleep)
 
 
-def frames_to_chunk(frames: Sequence[Frame], *, partial: bool) -> bytes:
+def frames_to_chunk(frames: Sequence[Frame], form: Form) -> bytes:
     """Join frames to a chunk of an HTTP response, as it is written; b"" without any."""
-    body = b"".join([frame.payload for frame in frames if partial or not frame.is_partial])
+    body = form.join(frames)
     return b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+
+
+def steady(state: Mapping[str, Any], ignored: Container[str]) -> dict[str, Any]:
+    """Return the fields of a state whose changes readers are told of: neither those to be ignored, nor ages."""
+    found = {name: value for name, value in state.items() if name not in ignored}
+    if hive := state.get("hive"):
+        found["hive"] = {name: value for name, value in hive.items() if name not in _AGES_OF_HIVE}
+    return found

@@ -1,32 +1,24 @@
-"""`FeedRoutes`: the routes of an agent's feed, in pages of its history and as a stream."""
+"""`FeedRoutes`: the routes of an agent's feed in pages of its history. `Streams` has those as it happens."""
 
 import base64
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 
 from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp
 
 from hyperhive_cli.core.errors import HyperhiveError, UnknownError, UsageError
 from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.feed.follower import Page
-from hyperhive_cli.web.api import SINCE, check_query, path_number
+from hyperhive_cli.web.api import path_number
 from hyperhive_cli.web.gateway import Gateway, Query
 from hyperhive_cli.web.hive import HiveAgent
 from hyperhive_cli.web.inbox import read_inbox
 from hyperhive_cli.web.local import LocalAgent
 from hyperhive_cli.web.pages import EventReader, event_at, page_before, page_of_turn, warm_view
-from hyperhive_cli.web.reader import Reader
 from hyperhive_cli.web.responses import PackedResponse, to_json
-from hyperhive_cli.web.rows import KeptViews, RowsChannel, page_to_records, record_to_json
-from hyperhive_cli.web.sse import MEDIA_TYPE
-from hyperhive_cli.web.stream import ClientWriter, EventStream
+from hyperhive_cli.web.rows import KeptViews, page_to_records, record_to_json
 
-MAX_STREAMS = 128
 OPENED_EVENTS = 100
 PAGE_EVENTS = 200
 _PLACES = ("since", "before", "turn")  # where a page of the history is: at most one of them is given
@@ -40,7 +32,6 @@ class FeedRoutes:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._views = KeptViews()
-        self._streams = 0
 
     async def open(self, request: Request, query: Query) -> Response:
         """Return what a page shows first: the state, the inbox and the newest events."""
@@ -115,32 +106,6 @@ class FeedRoutes:
             raise UnknownError(f"event {seq} has no image {number}")
         image = found[number]
         return Response(await run_sync(base64.b64decode, image.data), media_type=image.media_type)
-
-    async def stream(self, request: Request, query: Query) -> ASGIApp:
-        """Return the feed, a response that does not end."""
-        agent = await self._gateway.find(request)
-        if (given := request.headers.get("last-event-id")) is not None:
-            query = {**query, "ts": None, **check_query({"since": SINCE}, {"since": given})}
-        if request.method == "HEAD":
-            return Response(media_type=MEDIA_TYPE)
-        if self._streams >= MAX_STREAMS:
-            raise HyperhiveError(f"{MAX_STREAMS} streams are open already", "close some pages")
-        gateway, key = self._gateway, agent.key
-        channel = gateway.channel_of(key) or agent.channel()
-        if query.get("view") == "rows":
-            key = (agent.key, "rows")
-            channel = gateway.channel_of(key) or RowsChannel(partial(gateway.hold, agent.key, channel), agent.read)
-
-        @asynccontextmanager
-        async def open_chunks(writer: ClientWriter) -> AsyncIterator[AsyncGenerator[bytes, None]]:
-            self._streams += 1
-            try:
-                with gateway.hold(key, channel) as found:
-                    yield Reader(found, query.get("since"), query.get("ts"), writer).chunks()
-            finally:
-                self._streams -= 1
-
-        return EventStream(open_chunks, gateway.closing, partial=query.get("partial") == 1)
 
 
 def _page_response(events: list[bytes], fields: dict[str, Any]) -> Response:

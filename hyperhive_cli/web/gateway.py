@@ -6,8 +6,8 @@ reached through the hive.
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,6 @@ from starlette.responses import Response
 
 from hyperhive_cli.core.errors import UnknownError, UsageError
 from hyperhive_cli.core.outcomes import meanings_to_dict
-from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.core.statistics import EndedTurn, days_until, midnight_ms, statistics_report
 from hyperhive_cli.core.status import statuses_to_dict
 from hyperhive_cli.core.zone import read_zone
@@ -29,23 +28,22 @@ from hyperhive_cli.harness.inbox_operations import MESSAGE_CHANGES, change_messa
 from hyperhive_cli.store.messages import Message
 from hyperhive_cli.transcript.endings import end_remarks
 from hyperhive_cli.web.api import JOINS_LOGIN, ChangeRoute, check_fields, path_number
-from hyperhive_cli.web.channel import Channel
 from hyperhive_cli.web.hive import HiveAgent, HiveView
 from hyperhive_cli.web.inbox import InboxPage, read_inbox
-from hyperhive_cli.web.local import LocalAgent, read_state
+from hyperhive_cli.web.local import LocalAgent
 from hyperhive_cli.web.logins import FollowedLogins
+from hyperhive_cli.web.open_feeds import OpenFeeds
 from hyperhive_cli.web.openapi import document
+from hyperhive_cli.web.overview import FindAgents, read_states
 from hyperhive_cli.web.responses import json_response
 
 BODY_LIMIT_BYTES = 4 * 1024 * 1024  # the longest message, with its JSON escapes
-OVERVIEW_LIMIT_S = 0.3  # for the answer of one harness: the overview must not wait for a stuck one
 
 Query = Mapping[str, Any]
-FindAgents = Callable[[], Mapping[str, AgentPaths]]  # those of this machine now, by name; blocks on the file system
 
 
 class Gateway:
-    """The agents that are served, and a channel for each agent that has readers.
+    """The agents that are served, and their open `feeds`.
 
     Its routes are those about an agent's state; `FeedRoutes` has those of its feed.
     """
@@ -54,15 +52,15 @@ class Gateway:
         self.closing = anyio.Event()
         self._find_agents = find_agents
         self._hive = hive
-        self._channels: dict[object, Channel] = {}
-        self._scopes: dict[object, anyio.CancelScope] = {}
-        self._logins = FollowedLogins(self._channels)
+        self.feeds = OpenFeeds(find_agents, hive)
+        self._logins = FollowedLogins(self.feeds)
         self._tasks: anyio.abc.TaskGroup | None = None
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """Run the tasks of the channels as long as the application runs."""
         async with anyio.create_task_group() as self._tasks:
+            self.feeds.tasks = self._tasks
             if self._hive is not None:
                 self._hive.tasks = self._tasks
             yield
@@ -78,8 +76,11 @@ class Gateway:
 
     async def find(self, request: Request) -> LocalAgent | HiveAgent:
         """Return the agent that a request names, or the only one if it names none; raises UnknownError."""
+        return await self.find_named(request.path_params.get("agent"))
+
+    async def find_named(self, name: str | None) -> LocalAgent | HiveAgent:
+        """Return the agent of this name, or the only one; raises UnknownError."""
         here = await run_sync(self._find_agents)
-        name = request.path_params.get("agent")
         if name is None:
             names = {*here, *({} if self._hive is None else await self._hive.agents())}
             if len(names) != 1:
@@ -93,37 +94,8 @@ class Gateway:
 
     async def state_of(self, agent: LocalAgent | HiveAgent) -> dict[str, Any]:
         """Return an agent's state as of now."""
-        channel = self._channels.get(agent.key)
+        channel = self.feeds.open_channel(agent)
         return await (agent.state() if channel is None else channel.state())
-
-    def channel_of(self, key: object) -> Channel | None:
-        """Return the open channel with this key, None if there is none."""
-        return self._channels.get(key)
-
-    @contextmanager
-    def hold(self, key: object, fresh: Channel) -> Iterator[Channel]:
-        """Keep the channel with this key open, `fresh` if there is none."""
-        channel = self._channels.get(key) or self._open_channel(key, fresh)
-        channel.readers += 1
-        try:
-            yield channel
-        finally:
-            channel.readers -= 1
-            if not channel.readers:
-                del self._channels[key]
-                self._scopes.pop(key).cancel()
-
-    def _open_channel(self, key: object, channel: Channel) -> Channel:
-        assert self._tasks is not None  # noqa: S101 - requests come during the lifespan
-        self._channels[key] = channel
-        scope = self._scopes[key] = anyio.CancelScope()
-
-        async def run() -> None:
-            with scope:
-                await channel.run()
-
-        self._tasks.start_soon(run)
-        return channel
 
     # --- reading ---
 
@@ -136,15 +108,8 @@ class Gateway:
         """Return the state of each agent by name; `hive` says where an agent of another machine runs."""
         here = dict(await run_sync(self._find_agents))
         others = {} if self._hive is None else await self._hive.agents_elsewhere(here)
-        found = {name: other.last_state() for name, other in others.items()}
-
-        async def add(paths: AgentPaths) -> None:
-            found[paths.agent] = {**await read_state(paths, OVERVIEW_LIMIT_S), "hive": None}
-
-        async with anyio.create_task_group() as tasks:
-            for name, paths in here.items():
-                if name not in others:
-                    tasks.start_soon(add, paths)
+        found = await read_states(paths for name, paths in here.items() if name not in others)
+        found |= {name: other.last_state() for name, other in others.items()}
         return found
 
     async def hive(self, _: Request, _query: Query) -> Response:

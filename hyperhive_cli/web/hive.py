@@ -28,6 +28,7 @@ from hyperhive_cli.store.events import PAGE_ROWS
 from hyperhive_cli.store.facts import stored_fact
 from hyperhive_cli.web.api import IN_INBOX, capabilities, limits_in_words
 from hyperhive_cli.web.channel import Channel
+from hyperhive_cli.web.inbox import read_inbox
 from hyperhive_cli.web.pages import EventReader
 
 if TYPE_CHECKING:
@@ -230,12 +231,26 @@ class HiveChannel(Channel):
         """Return the agent's state."""
         return await self._agent.state()
 
+    async def read_inbox(self) -> dict[str, Any]:
+        """Read the agent's inbox."""
+        return {"agent": self._agent.name, **await read_inbox(self._agent)}
+
     async def read(self, since: int, ts: int | None, newest: int | None) -> Page[BusEvent]:  # noqa: ARG002 - the hive has every event
         """Read a page of its events."""
         return await self._agent.page(since, PAGE_ROWS, ts)
 
     async def follow(self) -> None:
         """Follow the hive, over restarts of its database."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._watch)
+            await self._follow_feed()
+
+    async def _watch(self) -> None:
+        while True:
+            await self.tell()
+            await anyio.sleep(REFRESH_EVERY_S)
+
+    async def _follow_feed(self) -> None:
         view, name = self._agent.view, self._agent.name
         state = await self._agent.state()
         ts = state["last_event"] and state["last_event"]["ts"]

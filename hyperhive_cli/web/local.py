@@ -16,17 +16,21 @@ from hyperhive_cli.core.settings import ANSWER_LIMIT_S, AgentPaths
 from hyperhive_cli.feed.follower import Closed, Events, Input, Page, Phase, Reset, Snapshot, Unreadable
 from hyperhive_cli.harness.client import AgentClient, LocalClient
 from hyperhive_cli.store.events import PAGE_BYTES, PAGE_ROWS, open_event_reader
+from hyperhive_cli.store.file_watch import FileWatch
 from hyperhive_cli.store.folder import lock_holder, no_answer
 from hyperhive_cli.store.report import stored_status, with_holder, with_live
 from hyperhive_cli.web.api import capabilities, limits_in_words
 from hyperhive_cli.web.async_client import call, open_request
 from hyperhive_cli.web.channel import Channel
+from hyperhive_cli.web.inbox import read_inbox
 from hyperhive_cli.web.pages import EventReader, NoEvents
-from hyperhive_cli.web.sse import Frame, named_frame
+from hyperhive_cli.web.sse import Frame
 
 T = TypeVar("T")
 POLL_S = 0.25  # while no harness runs
 ASK_AGAIN_S = 3.0  # a stopped or hung harness does not say so by itself
+LOGIN_AGAIN_S = 1.0  # nor does a login what claude prints
+LOOK_EVERY_S = 0.5  # at the files
 
 
 class LocalAgent:
@@ -34,29 +38,29 @@ class LocalAgent:
 
     def __init__(self, paths: AgentPaths) -> None:
         self.name = paths.agent
-        self._paths = paths
+        self.paths = paths
         self._client = LocalClient(paths)
 
     @property
     def key(self) -> object:
         """What identifies its channel."""
-        return self._paths
+        return self.paths
 
     def channel(self) -> Channel:
         """Return a new channel."""
-        return HarnessChannel(self._paths)
+        return HarnessChannel(self)
 
     async def state(self) -> dict[str, Any]:
         """Return its state."""
-        return await read_state(self._paths)
+        return await read_state(self.paths)
 
     async def page(self, since: int | None, limit: int, ts: int | None) -> Page[BusEvent]:
         """Return a page of its history."""
-        return await run_sync(_read_page, self._paths.events_db, since, limit, ts)
+        return await run_sync(_read_page, self.paths.events_db, since, limit, ts)
 
     async def read(self, work: Callable[[EventReader], T]) -> T:
         """Do blocking work with its history, in a thread; raises StoreError."""
-        return await run_sync(_with_events, self._paths.events_db, work)
+        return await run_sync(_with_events, self.paths.events_db, work)
 
     async def ask(self, work: Callable[[AgentClient], T]) -> T:
         """Run blocking work with a client of the agent, in a thread."""
@@ -65,14 +69,14 @@ class LocalAgent:
     async def change(self, op: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """Pass an operation on to its harness; raises the error of `no_answer` if none answers."""
         try:
-            return await call(self._paths.socket, op, arguments)
+            return await call(self.paths.socket, op, arguments)
         except GoneError as error:
-            raise await run_sync(no_answer, self._paths) from error
+            raise await run_sync(no_answer, self.paths) from error
 
     async def follow_login(self) -> None:
         """Stay a client of the login in progress until it finishes, there is none, or this is cancelled."""
         with suppress(GoneError, HyperhiveError):
-            async with open_request(self._paths.socket, "login_join", stay=True) as harness:
+            async with open_request(self.paths.socket, "login_join", stay=True) as harness:
                 await harness.read_reply()
                 while True:
                     await harness.read_lines()
@@ -105,23 +109,28 @@ class HarnessChannel(Channel):
     blocking twin).
     """
 
-    def __init__(self, paths: AgentPaths) -> None:
+    def __init__(self, agent: LocalAgent) -> None:
         super().__init__()
-        self.paths = paths
+        self._agent = agent
+        self._paths = agent.paths
         self._was_live: bool | None = None
 
     async def observe(self) -> dict[str, Any]:
         """Return the agent's state."""
-        return await read_state(self.paths)
+        return await read_state(self._paths)
+
+    async def read_inbox(self) -> dict[str, Any]:
+        """Read the agent's inbox."""
+        return {"agent": self._agent.name, **await read_inbox(self._agent)}
 
     async def read(self, since: int, ts: int | None, newest: int | None) -> Page[BusEvent]:
         """Read a page of the history."""
-        return await run_sync(_read_page, self.paths.events_db, since, PAGE_ROWS, ts, newest)
+        return await run_sync(_read_page, self._paths.events_db, since, PAGE_ROWS, ts, newest)
 
     async def follow(self) -> None:
         """Follow the harness, and the file while there is none."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._watch_answers)
+            tasks.start_soon(self._watch)
             await self._follow_harness()
 
     async def _follow_harness(self) -> None:
@@ -132,13 +141,13 @@ class HarnessChannel(Channel):
             while self._follower.phase is Phase.READING:
                 await self._step(await self._page_after())
             self.ready.set()
-            await self._tell_state(is_live=False)
+            await self._tell_of(is_live=False)
             await anyio.sleep(POLL_S)
 
     async def _live(self) -> None:
         """Take what the harness sends until it goes away; nothing if none runs."""
         try:
-            async with open_request(self.paths.socket, "events", since=self.last, partial=True) as harness:
+            async with open_request(self._paths.socket, "events", since=self.last, partial=True) as harness:
                 with anyio.fail_after(ANSWER_LIMIT_S):
                     snapshot, lines = await harness.read_reply()
                 await self._step(Snapshot.from_fields(snapshot))
@@ -148,7 +157,7 @@ class HarnessChannel(Channel):
                 if self._follower.phase is not Phase.LIVE:
                     return
                 self.ready.set()
-                await self._tell_state(is_live=True)
+                await self._tell_of(is_live=True)
                 while True:
                     self._publish(lines)
                     lines = await harness.read_lines()
@@ -170,38 +179,39 @@ class HarnessChannel(Channel):
         """Continue after the newest event of the history."""
         end: tuple[int, int | None] = (0, None)
         with suppress(StoreError):
-            end = await run_sync(_read_end, self.paths.events_db)
+            end = await run_sync(_read_end, self._paths.events_db)
         self._follower.move(*end)
 
     async def _page_after(self) -> Page[Frame] | Unreadable:
         """Read the events that the socket did not send before it closed."""
         page = await self.page(self.last, self._follower.ts)
-        if isinstance(page, Unreadable) or page.is_held or await run_sync(lock_holder, self.paths.lock_file) is None:
+        if isinstance(page, Unreadable) or page.is_held or await run_sync(lock_holder, self._paths.lock_file) is None:
             return page
         return Unreadable()  # the harness, which does not answer now, may have sent events that it could not write yet
 
-    async def _watch_answers(self) -> None:
-        """Tell the readers when the harness stops answering, and when it answers again."""
-        answered = True
-        while True:
-            await anyio.sleep(ASK_AGAIN_S)
-            if not self._was_live:
-                answered = True
-                continue
-            answers = True
-            try:
-                await call(self.paths.socket, "status", {}, ANSWER_LIMIT_S)
-            except (GoneError, HyperhiveError):
-                answers = False
-            if answers is not answered and self._was_live:
-                answered = answers
-                self.ring.extend([named_frame("state", await self.state())])
+    async def _watch(self) -> None:
+        """Tell the readers what changes in the agent's files, and whether its harness answers, which it does not say.
 
-    async def _tell_state(self, *, is_live: bool) -> None:
+        Others may write there: commands, and a harness that could not be followed yet.
+        """
+        watch, looked_at = await run_sync(FileWatch, self._paths.inbox_db), time.monotonic()
+        while True:
+            await self.tell()
+            is_changed = False
+            while not is_changed and time.monotonic() - looked_at < self._ask_again_s:
+                await anyio.sleep(LOOK_EVERY_S)
+                is_changed = await run_sync(watch.has_changed)
+            looked_at = time.monotonic()
+
+    @property
+    def _ask_again_s(self) -> float:
+        return LOGIN_AGAIN_S if self._state.get("login") else ASK_AGAIN_S
+
+    async def _tell_of(self, *, is_live: bool) -> None:
         """Tell the readers when a harness has started or stopped; later readers see it in the snapshot."""
         was_live, self._was_live = self._was_live, is_live
         if was_live is not None and was_live is not is_live:
-            self.ring.extend([named_frame("state", await self.state())])
+            await self.tell()
 
 
 # Each page is read by a connection of its own, which delays no writer.

@@ -1,12 +1,11 @@
 """`Reader`: one browser's position in an agent's feed, and the bytes that it is sent."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hyperhive_cli.core.events import replaced_remark
-from hyperhive_cli.feed.fan_out import Writer
 from hyperhive_cli.feed.follower import (
     Batch,
     Events,
@@ -22,6 +21,7 @@ from hyperhive_cli.feed.follower import (
 from hyperhive_cli.feed.ring_buffer import Subscription
 from hyperhive_cli.web.channel import Channel
 from hyperhive_cli.web.sse import Frame, named_frame
+from hyperhive_cli.web.stream import ClientWriter
 
 WRITE_EVENTS = 200  # joined for one write, and
 WRITE_BYTES = 256 * 1024  # at most, apart from the last event
@@ -37,7 +37,7 @@ class Reader:
     channel: Channel
     since: int | None
     ts: int | None
-    writer: Writer
+    writer: ClientWriter
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Yield the snapshot, then the events, each once and in order; a `reset` says that some cannot be sent.
@@ -49,7 +49,7 @@ class Reader:
         # Before the state: nothing that changes it is missed.
         life, subscription = channel.life, Subscription(channel.ring, backlog=True)
         state = await channel.state()
-        yield named_frame("snapshot", state).payload
+        yield await self._greeting(state)
         follower = Follower[Frame](int(state["seq"]) if self.since is None else self.since, self.ts)
         async for shown in self._met(follower, state):
             for chunk in self._to_chunks(shown):
@@ -73,6 +73,12 @@ class Reader:
                 follower.move(follower.last if written is None else written)
                 yield b""
 
+    async def _greeting(self, state: Mapping[str, Any]) -> bytes:
+        inbox = None if self.writer.form.agent is None else await self.channel.inbox()
+        return self.writer.form.join(
+            [named_frame("snapshot", state), *([] if inbox is None else [named_frame("inbox", inbox)])]
+        )
+
     async def _met(self, follower: Follower[Frame], state: dict[str, Any]) -> AsyncGenerator[list[Output[Frame]], None]:
         """Find out where in the channel to go on."""
         newest = max(self.channel.last, int(state["seq"]))
@@ -95,20 +101,21 @@ class Reader:
                 chunks += self._written(one.events)
                 continue
             # What was sent before is void, or what follows it was deleted: everything after this number comes next.
-            chunks.append(named_frame("reset", {"since": one.since}).payload)
+            agent = self.writer.form.agent
+            fields = {"since": one.since} if agent is None else {"agent": agent, "since": one.since}
+            chunks.append(named_frame("reset", fields).to_text())
             if isinstance(one, Reset) and one.replaced is not None:
-                chunks.append(self.channel.frame(replaced_remark(one.replaced, int(time.time() * 1000))).payload)
+                remark = self.channel.frame(replaced_remark(one.replaced, int(time.time() * 1000)))
+                chunks.append(self.writer.form.join([remark]))
         return chunks
 
     def _written(self, frames: list[Frame]) -> list[bytes]:
         """Join frames into pieces of not much more than WRITE_BYTES."""
-        pieces, piece, size = [], list[bytes](), 0
+        form, pieces, piece, size = self.writer.form, list[bytes](), list[Frame](), 0
         for frame in frames:
-            if frame.is_partial and not self.writer.partial:
-                continue
-            piece.append(frame.payload)
+            piece.append(frame)
             size += len(frame.payload)
             if size >= WRITE_BYTES:
-                pieces.append(b"".join(piece))
+                pieces.append(form.join(piece))
                 piece, size = [], 0
-        return [*pieces, b"".join(piece)] if piece else pieces
+        return [*filter(None, [*pieces, form.join(piece)])]

@@ -1,9 +1,7 @@
 """`?view=rows`: events of the history or the feed as the rows that a person sees; see `transcript/view.py`."""
 
 import json
-import re
-from collections.abc import Callable, Hashable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import anyio.lowlevel
@@ -20,7 +18,6 @@ from hyperhive_cli.web.sse import Frame, record_to_frame
 
 TRANSLATED_EVENTS = 50  # at a time: some 6 ms, for which every stream waits
 KEPT_VIEWS = 16
-_EVENT = re.compile(rb"(?:id: \d+\n)?data: ")  # a frame with an event; those of the gateway itself have a name
 
 
 async def open_view(read: Read[RowsView], first: int) -> RowsView:
@@ -62,35 +59,29 @@ class KeptViews:
 
 
 class RowsChannel(Channel):
-    """The feed of an agent as rows: what its channel, the source, publishes is translated once for all browsers.
+    """The feed of an agent as rows: what its channel, the open `source`, publishes is translated once for all."""
 
-    `hold_source` keeps the source open during its block.
-    """
-
-    def __init__(self, hold_source: Callable[[], AbstractContextManager[Channel]], read: Read[RowsView]) -> None:
+    def __init__(self, source: Channel, read: Read[RowsView]) -> None:
         super().__init__()
-        self._hold_source = hold_source
+        self._source = source
         self._read = read
-        self._source: Channel | None = None
         self._views = KeptViews()
-
-    @property
-    def source(self) -> Channel:
-        """The agent's channel, once this is `ready`."""
-        assert self._source is not None  # noqa: S101 - `follow` sets it first
-        return self._source
 
     async def observe(self) -> dict[str, Any]:
         """Return the agent's state."""
-        return await self.source.state()
+        return await self._source.state()
+
+    async def read_inbox(self) -> dict[str, Any] | None:
+        """Return the agent's inbox."""
+        return await self._source.inbox()
 
     async def read(self, since: int, ts: int | None, newest: int | None) -> Page[BusEvent]:
         """Read a page of the history."""
-        return await self.source.read(since, ts, newest)
+        return await self._source.read(since, ts, newest)
 
     async def page(self, since: int, ts: int | None = None, newest: int | None = None) -> Page[Frame] | Unreadable:
         """Read a page of the history, without rows."""
-        return await self.source.page(since, ts, newest)
+        return await self._source.page(since, ts, newest)
 
     async def fill(self, since: int) -> Page[Frame] | Unreadable:
         """Read a page of the history with rows."""
@@ -113,38 +104,35 @@ class RowsChannel(Channel):
 
     async def follow(self) -> None:
         """Translate what the source publishes, after what its ring holds already."""
-        with self._hold_source() as source:
-            self._source = source
-            await source.ready.wait()
-            life, view, subscription = source.life, RowsView(), Subscription(source.ring, backlog=True, start=0)
-            is_warm = False
-            while True:
+        source = self._source
+        await source.ready.wait()
+        life, view, subscription = source.life, RowsView(), Subscription(source.ring, backlog=True, start=0)
+        is_warm = False
+        while True:
+            if source.life != life:
+                life, is_warm, subscription = source.life, False, Subscription(source.ring, backlog=True, start=0)
+                self._restart(source.replaced)
+            dropped, frames = subscription.take(TRANSLATED_EVENTS)
+            first = next((frame.seq for frame in frames if frame.seq is not None), None)
+            if first is not None and (dropped or not is_warm):
+                view, is_warm = await open_view(self._read, first), True
                 if source.life != life:
-                    life, is_warm, subscription = source.life, False, Subscription(source.ring, backlog=True, start=0)
-                    self._restart(source.replaced)
-                dropped, frames = subscription.take(TRANSLATED_EVENTS)
-                first = next((frame.seq for frame in frames if frame.seq is not None), None)
-                if first is not None and (dropped or not is_warm):
-                    view, is_warm = await open_view(self._read, first), True
-                    if source.life != life:
-                        continue
-                self._publish_frames([_frame_to_rows(view, frame) for frame in frames], self.last)
-                newest = max((frame.seq for frame in frames if frame.seq is not None), default=self.last)
-                self._follower.move(source.last if subscription.is_at_end else newest)
-                if subscription.is_at_end:
-                    self.ready.set()
-                    await source.bell.park()
-                else:
-                    await anyio.lowlevel.checkpoint()
+                    continue
+            self._publish_frames([_frame_to_rows(view, frame) for frame in frames], self.last)
+            newest = max((frame.seq for frame in frames if frame.seq is not None), default=self.last)
+            self._follower.move(source.last if subscription.is_at_end else newest)
+            if subscription.is_at_end:
+                self.ready.set()
+                await source.bell.park()
+            else:
+                await anyio.lowlevel.checkpoint()
 
 
 def _frame_to_rows(view: RowsView, frame: Frame) -> Frame:
     """Translate an event; partial lines and frames of the gateway itself stay as they are."""
-    found = _EVENT.match(frame.payload)
-    if found is None or frame.is_partial:
+    if frame.name is not None or frame.is_partial:
         return frame
-    record = _read(frame.payload[found.end() :], frame.seq)
-    return Frame(frame.seq, b"%b%b\n\n" % (found[0], record_to_json(view, record)))
+    return Frame(frame.seq, record_to_json(view, _read(frame.payload, frame.seq)))
 
 
 def _read(text: bytes, seq: int | None) -> BusEvent:

@@ -21,8 +21,8 @@ from hyperhive_cli.web.app import make_app
 from hyperhive_cli.web.bind import Address, WebConfig, check_bind, public_urls
 from hyperhive_cli.web.connections import Connections, make_protocol
 from hyperhive_cli.web.gate import RESPONSE_HEADERS, Gate
-from hyperhive_cli.web.gateway import FindAgents
 from hyperhive_cli.web.hive import HiveView
+from hyperhive_cli.web.overview import FindAgents
 from hyperhive_cli.web.push import Push
 
 CLOSE_LIMIT_S = 2  # for responses in progress when the gateway stops

@@ -1,14 +1,14 @@
 """The response without an end: an agent's feed as server-sent events, for a client that may stop reading."""
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import NamedTuple
 
 import anyio
 from starlette.types import Message, Receive, Scope, Send
 
-from hyperhive_cli.web.sse import MEDIA_TYPE
+from hyperhive_cli.web.sse import MEDIA_TYPE, Form
 
 WRITE_LIMIT_S = 10.0  # a client that reads nothing for so long is disconnected; it can go on where it was
 END_LIMIT_S = 0.5  # for the end of the response, when the gateway stops
@@ -19,45 +19,53 @@ _START: Message = {
 }
 
 
+# Takes a chunk of the body, encoded as HTTP has it; returns False if the client has to be waited for.
+WriteNow = Callable[[bytes], bool]
+
+
 class ClientWriter(NamedTuple):
-    """Writes to a client past ASGI, between two messages of its response. `partial`: it wants partial lines.
+    """Writes to a client past ASGI, between two messages of its response, in the form of one of its parts."""
 
-    `write_now`: takes a chunk of the body, encoded as HTTP has it; returns False if the client has to be waited for.
-    """
-
-    partial: bool
-    write_now: Callable[[bytes], bool]
+    form: Form
+    write_now: WriteNow
 
 
-Chunks = AbstractAsyncContextManager[AsyncGenerator[bytes, None]]
+Parts = AbstractAsyncContextManager[Sequence[AsyncGenerator[bytes, None]]]
 
 
 class EventStream:
-    """Sends the chunks of `open_chunks` as they come, until the client leaves or `closing` is set."""
+    """Sends the chunks of its parts as they come, until the client leaves or `closing` is set.
 
-    def __init__(
-        self, open_chunks: Callable[[ClientWriter], Chunks], closing: anyio.Event, *, partial: bool = False
-    ) -> None:
-        self._open_chunks = open_chunks
+    `open_parts` is given what writes past ASGI. The chunks of a part are sent in order; while the client does not take
+    those of one part, all wait.
+    """
+
+    def __init__(self, open_parts: Callable[[WriteNow], Parts], closing: anyio.Event) -> None:
+        self._open_parts = open_parts
         self._closing = closing
-        self._partial = partial
+        self._sending = anyio.Lock()
         self._writing_since: float | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI request."""
-        writer = ClientWriter(self._partial, scope["state"]["write_chunk"])
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_cancel_at_hang_up, receive, tasks.cancel_scope)
             tasks.start_soon(_cancel_at, self._closing, tasks.cancel_scope)
             tasks.start_soon(self._watch, scope["state"]["abort"])
-            async with self._open_chunks(writer) as chunks, aclosing(chunks):
+            async with self._open_parts(scope["state"]["write_chunk"]) as parts, anyio.create_task_group() as sending:
                 await send(_START)
-                async for chunk in chunks:
+                for part in parts:
+                    sending.start_soon(self._send_part, part, send)
+        with anyio.move_on_after(END_LIMIT_S):
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send_part(self, part: AsyncGenerator[bytes, None], send: Send) -> None:
+        async with aclosing(part):
+            async for chunk in part:
+                async with self._sending:
                     self._writing_since = time.monotonic()
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                     self._writing_since = None
-        with anyio.move_on_after(END_LIMIT_S):
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _watch(self, abort: Callable[[], None]) -> None:
         """Disconnect a client that reads nothing for too long: a write to it would wait forever."""

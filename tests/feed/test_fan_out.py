@@ -21,7 +21,7 @@ class Reader:
     """A follower that is written to; `is_ready` says whether it takes more, `gate` is waited for when it does not."""
 
     def __init__(self, *, partial: bool = False, is_ready: Callable[[], bool] = lambda: True) -> None:
-        self.partial = partial
+        self.form = partial
         self.received = bytearray()
         self.writes: list[bytes] = []  # without waiting
         self.is_stuck = False
@@ -37,7 +37,7 @@ class Reader:
     async def follow(self, bus: Bus, since: int | None = 0) -> None:
         async with aclosing(bus.follow(since, self)) as feed:
             async for batch in feed:
-                self.received += events_to_lines(batch, partial=self.partial)
+                self.received += events_to_lines(batch, partial=self.form)
                 if self.is_stuck:
                     await self.gate.wait()
                     self.is_stuck = False
@@ -226,7 +226,7 @@ def test_every_reader_has_every_event_once_and_in_order_whatever_happens(store: 
         for reader, since, joined in crowd.readers:
             numbered = [seq for seq in reader.seqs if seq is not None]
             assert numbered == list(range(since + 1, bus.current_seq + 1))
-            found, expected = deltas(reader), crowd.deltas[joined:] if reader.partial else []
+            found, expected = deltas(reader), crowd.deltas[joined:] if reader.form else []
             if crowd.is_flooded or crowd.chance < 1:
                 assert found == sorted(set(found))
                 assert set(found) <= set(expected)

@@ -12,10 +12,10 @@ from starlette.types import Message
 from hyperhive_cli.core.settings import AgentPaths, resolve_paths
 from hyperhive_cli.web import channel as channel_module
 from hyperhive_cli.web import stream as stream_module
-from hyperhive_cli.web.local import HarnessChannel
+from hyperhive_cli.web.local import LocalAgent
 from hyperhive_cli.web.reader import Reader
-from hyperhive_cli.web.sse import HEARTBEAT
-from hyperhive_cli.web.stream import ClientWriter, EventStream
+from hyperhive_cli.web.sse import HEARTBEAT, Form
+from hyperhive_cli.web.stream import ClientWriter, EventStream, WriteNow
 from tests.conftest import LIMIT_S
 
 
@@ -25,12 +25,12 @@ def paths(state_dir: Path) -> AgentPaths:
 
 
 @asynccontextmanager
-async def endless(_: ClientWriter, count: int = 10**9) -> AsyncIterator[AsyncGenerator[bytes, None]]:
+async def endless(_: WriteNow, count: int = 10**9) -> AsyncIterator[list[AsyncGenerator[bytes, None]]]:
     async def chunks() -> AsyncGenerator[bytes, None]:
         for _ in range(count):
             yield b"x"
 
-    yield chunks()
+    yield [chunks()]
 
 
 def test_a_silent_stream_sends_heartbeats(paths: AgentPaths, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,10 +43,10 @@ def test_a_silent_stream_sends_heartbeats(paths: AgentPaths, monkeypatch: pytest
         return False
 
     async def main() -> bytes:
-        channel = HarnessChannel(paths)
+        channel = LocalAgent(paths).channel()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(channel.run)
-            chunks = Reader(channel, None, None, ClientWriter(partial=False, write_now=write_now)).chunks()
+            chunks = Reader(channel, None, None, ClientWriter(Form(), write_now)).chunks()
             snapshot = await anext(chunks)
             while len(written) < 2:
                 assert await anext(chunks) in {b"", HEARTBEAT}

@@ -2,7 +2,6 @@
 
 import json
 import re
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from hyperhive_cli.web.channel import Channel
 from hyperhive_cli.web.local import LocalAgent
 from hyperhive_cli.web.reader import Reader
 from hyperhive_cli.web.rows import RowsChannel, open_view
+from hyperhive_cli.web.sse import Form
 from hyperhive_cli.web.stream import ClientWriter
 from tests.conftest import LIMIT_S
 from tests.control.serving import Served
@@ -107,7 +107,7 @@ class Browser:
         self._writes = 0
 
     async def read(self, channel: Channel, since: int) -> None:
-        writer = ClientWriter(partial=False, write_now=self._write_now)
+        writer = ClientWriter(Form(), self._write_now)
         async for chunk in Reader(channel, since, None, writer).chunks():
             self._take(chunk)
 
@@ -145,7 +145,7 @@ def test_an_event_is_translated_once_for_all_browsers_and_each_has_every_row(
         with anyio.fail_after(LIMIT_S):
             async with anyio.create_task_group() as tasks:
                 source = agent.channel()
-                channel = RowsChannel(lambda: nullcontext(source), agent.read)
+                channel = RowsChannel(source, agent.read)
                 tasks.start_soon(source.run)
                 tasks.start_soon(channel.run)
                 for browser, since in zip(browsers, starts, strict=True):

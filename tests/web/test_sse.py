@@ -27,7 +27,7 @@ TEXTS = ["plain", "a\nb", "a\r\nb", "\rid: 99\revent: x", "\n\ndata: {}", "\u202
 def test_an_event_comes_through_whatever_its_text(text: str, seq: int) -> None:
     event = BusEvent.make(seq, 5, Note(text=text))
     frame = line_to_frame(event.to_json())
-    found = read(frame.payload)
+    found = read(frame.to_text())
     assert (frame.seq, frame.is_partial, list(found)) == (seq, False, ["id", "data"])
     assert found["id"] == [str(seq)]
     assert BusEvent.from_json(found["data"][0]) == event
@@ -35,11 +35,11 @@ def test_an_event_comes_through_whatever_its_text(text: str, seq: int) -> None:
 
 def test_the_bytes_of_the_socket_are_spliced() -> None:
     line = b'{"seq":7,"ts":1,"kind":"stream","type":"x", "n" : 1e2}'
-    assert line_to_frame(line).payload == b"id: 7\ndata: " + line + b"\n\n"
+    assert line_to_frame(line).to_text() == b"id: 7\ndata: " + line + b"\n\n"
 
 
 def test_a_carriage_return_between_values_ends_no_line() -> None:
-    frame = line_to_frame(b'{"seq":7,"ts":1,"kind":"stream","a":1}\r').payload
+    frame = line_to_frame(b'{"seq":7,"ts":1,"kind":"stream","a":1}\r').to_text()
     assert b"\r" not in frame
     assert json.loads(read(frame)["data"][0])["a"] == 1
 
@@ -48,12 +48,12 @@ def test_a_partial_line_has_no_id_and_is_recognised() -> None:
     delta = line_to_frame(BusEvent.make(None, 5, Stream.from_line({"type": "stream_event"})).to_json())
     remark = line_to_frame(BusEvent.make(None, 5, Note(text="3 events went by")).to_json())
     assert [(frame.seq, frame.is_partial) for frame in (delta, remark)] == [(None, True), (None, False)]
-    assert read(delta.payload).keys() == {"data"}
+    assert read(delta.to_text()).keys() == {"data"}
 
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_events_of_the_gateway_itself_are_one_line_too(text: str) -> None:
-    found = read(named_frame("state", {"text": text, "lone": "\ud800"}).payload)
+    found = read(named_frame("state", {"text": text, "lone": "\ud800"}).to_text())
     assert found["event"] == ["state"]
     assert json.loads(found["data"][0])["text"] == text
 

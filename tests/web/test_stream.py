@@ -13,7 +13,7 @@ import pytest
 from hyperhive_cli.core.events import BusEvent, Note
 from hyperhive_cli.core.events import Stream as Line
 from hyperhive_cli.store.events import open_event_store
-from hyperhive_cli.web.feed_routes import MAX_STREAMS
+from hyperhive_cli.web.streams import MAX_STREAMS
 from tests.conftest import wait_until
 from tests.forkserver import Forkserver
 from tests.harness import LIMIT_S, Hive
