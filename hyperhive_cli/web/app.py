@@ -8,17 +8,16 @@ from types import MappingProxyType
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hyperhive_cli.web.api import CHANGE_ROUTES, GLOBAL_CHANGES, GLOBAL_ROUTES, READ_ROUTES, ReadRoute, check_query
+from hyperhive_cli.web.assets import Assets
 from hyperhive_cli.web.errors import HANDLERS, error_response
 from hyperhive_cli.web.feed_routes import FeedRoutes
-from hyperhive_cli.web.gate import Gate
+from hyperhive_cli.web.gate import NOT_KEPT, Gate
 from hyperhive_cli.web.gateway import Gateway
 from hyperhive_cli.web.hive import HiveView
 from hyperhive_cli.web.overview import FindAgents
@@ -27,16 +26,7 @@ from hyperhive_cli.web.push_routes import PushRoutes
 from hyperhive_cli.web.streams import Streams
 
 STATIC = Path(__file__).parent / "static"
-
-
-def _page(request: Request) -> Response:
-    index = STATIC / "index.html"
-    if not index.is_file():
-        raise HTTPException(404, "the page is not installed")
-    if not (prefix := request.state.prefix):
-        return FileResponse(index, media_type="text/html; charset=utf-8")
-    page = index.read_text(encoding="utf-8").replace('="/', f'="{prefix}/')
-    return HTMLResponse(page.replace("<html ", f'<html data-prefix="{prefix}" ', 1))
+PAGES = ("/", "/agents/{agent}", "/agents/{agent}/", "/agents/{agent}/turns/{turn:int}")
 
 
 def _manifest(_: Request) -> Response:
@@ -70,10 +60,11 @@ class GatedApp:
         if refusal is None:
             if self._gate.has_token(scope["headers"]):
                 scope["state"]["trust"]()
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, partial(_send_not_kept, send))
             return
         headers = {"WWW-Authenticate": "Bearer"} if refusal.status == 401 else None
-        await error_response(scope, refusal.status, refusal.error, refusal.hint, headers)(scope, receive, send)
+        answer = error_response(scope, refusal.status, refusal.error, refusal.hint, headers)
+        await answer(scope, receive, partial(_send_not_kept, send))
 
     def _without_prefix(self, scope: Scope) -> Scope:
         prefix = next((self._prefixes.get(value, "") for name, value in scope["headers"] if name == b"host"), "")
@@ -81,6 +72,15 @@ class GatedApp:
         if prefix and (path == prefix or path.startswith(f"{prefix}/")):
             path = path[len(prefix) :] or "/"
         return {**scope, "path": path, "state": {**scope["state"], "prefix": prefix}}
+
+
+async def _send_not_kept(send: Send, message: Message) -> None:
+    """Send a message; a response that does not say whether it may be kept must not be."""
+    if message["type"] == "http.response.start":
+        names = {name.lower() for name, _ in message["headers"]}
+        if NOT_KEPT[0] not in names:
+            message = {**message, "headers": [*message["headers"], NOT_KEPT]}
+    await send(message)
 
 
 class _Routes:
@@ -119,15 +119,12 @@ class _Routes:
 
 def make_routes(gateway: Gateway, push: Push | None = None) -> list[BaseRoute]:
     """Return every route: the page, those of all agents, and those of one agent with its name and without."""
-    routes = _Routes(gateway, push)
+    routes, assets = _Routes(gateway, push), Assets(STATIC)
     return [
-        Route("/", _page, methods=["GET"]),
-        Route("/agents/{agent}", _page, methods=["GET"]),
-        Route("/agents/{agent}/", _page, methods=["GET"]),
+        *(Route(path, assets.serve_page, methods=["GET"]) for path in PAGES),
         Route("/manifest.webmanifest", _manifest, methods=["GET"]),
-        Route("/agents/{agent}/turns/{turn:int}", _page, methods=["GET"]),
         Route("/service-worker.js", _service_worker, methods=["GET"]),
-        Mount("/static", StaticFiles(directory=STATIC, check_dir=False)),
+        Route("/static/{path:path}", assets.serve_file, methods=["GET"]),
         *routes.of_all(),
         *routes.of_one(),
         Mount("/agents/{agent}", routes=routes.of_one()),

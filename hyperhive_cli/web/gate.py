@@ -24,10 +24,10 @@ RESPONSE_HEADERS = {
     "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+NOT_KEPT = (b"cache-control", b"no-store")  # of every response that does not say for how long it may be kept
 # The page without any data of an agent.
 _SHELL = re.compile(
     r"/|/agents/[^/]+(/|/turns/[^/]+)?|/static/.*|/favicon\.ico|/manifest\.webmanifest|/service-worker\.js", re.DOTALL

@@ -57,6 +57,8 @@ def look(site: Site, method: str, path: str, **headers: str | None) -> Answer:
     answer = site.ask(method, path, wanted, b"{}" if method == "POST" else b"")
     for name, value in RESPONSE_HEADERS.items():
         assert answer.header(name.lower()) == value, (method, path)
+    if "/api" in path:
+        assert answer.header("cache-control") == "no-store", path
     names = {name for name, _ in answer.headers}
     assert not {name for name in names if name.startswith("access-control-") or name == "set-cookie"}
     assert "server" not in names

@@ -71,7 +71,7 @@ export function markdown(text, { breaks = false } = {}) {
     return document.createTextNode(words); // nested deeper than the parser can go
   }
   for (const code of found.querySelectorAll("pre > code")) {
-    colour(code);
+    void colour(code);
     code.parentElement?.setAttribute("tabindex", "0"); // it scrolls, so the keyboard must reach it
   }
   return found;
