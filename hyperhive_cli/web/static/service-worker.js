@@ -26,6 +26,6 @@ async function openAgent(agent) {
   const pages = await worker.clients.matchAll({ type: "window", includeUncontrolled: true });
   const page = pages.find((/** @type {any} */ one) => one.url.startsWith(addressOf(agent))) ?? pages[0];
   if (!page) return worker.clients.openWindow(addressOf(agent));
-  await page.focus();
   if (!page.url.startsWith(addressOf(agent))) page.postMessage({ show: agent });
+  await page.focus();
 }

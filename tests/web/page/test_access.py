@@ -79,3 +79,6 @@ def test_a_changed_token_locks_every_tab_and_opening_one_opens_all(browser: Brow
         paste(other, done.stdout.strip())
         for page in (window.page, other):
             live(page)
+        window.page.goto(done.stdout.strip())  # the address again, in an open page
+        window.page.wait_for_url(bare(window))
+        live(window.page)

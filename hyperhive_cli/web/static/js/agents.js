@@ -1,6 +1,7 @@
 /** The state of every agent of the server, for the overview, the switcher and the bell. */
 
 import { RequestError, prefix } from "./api.js";
+import { startAgain } from "./token.js";
 import { triaged } from "./triage.js";
 
 /** @import { AgentState } from "./agent_state.js" */
@@ -39,6 +40,7 @@ export class Agents {
       this.refreshedAt = Date.now();
       this.trouble = "";
     } catch (error) {
+      if (error instanceof RequestError && error.status === 401) return startAgain();
       this.trouble = error instanceof RequestError ? error.message : String(error);
     }
     for (const listener of this.listeners) listener();

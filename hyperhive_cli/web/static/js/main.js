@@ -73,6 +73,10 @@ function waitForServer(error) {
   setTimeout(start, 2000);
 }
 
-window.addEventListener("hashchange", () => tokenIn(location.hash) && start());
+window.addEventListener("hashchange", () => {
+  if (!tokenIn(location.hash)) return;
+  takeToken();
+  location.reload(); // what the page shows now has listeners that would stay
+});
 shareToken(() => isLocked && start());
 start();

@@ -19,7 +19,7 @@ import { PanelActions } from "./panel_actions.js";
 import { outbox } from "./outbox.js";
 import { Palette } from "./palette.js";
 import { Switcher } from "./switcher.js";
-import { refuseToken } from "./token.js";
+import { startAgain } from "./token.js";
 import { count } from "./text.js";
 import { TranscriptView } from "./transcript_view.js";
 
@@ -137,29 +137,12 @@ export class Panel {
     this.nowBar.setConnection(connection);
     this.composer.setConnection(connection);
     document.body.dataset.phase = connection.phase;
-    if (connection.phase === "refused") this.lock();
+    if (connection.phase === "refused") startAgain();
     if (connection.phase !== "live") return;
     this.transcript.setComplete();
     if (this.turn) this.transcript.toTurn(this.turn);
     this.turn = 0;
     this.refreshSoon();
-  }
-
-  /** The server has another token: start again, with one of another tab or without one. */
-  lock() {
-    refuseToken();
-    location.reload();
-  }
-
-  /** Return a record with nothing cut. @param {number} seq */
-  event(seq) {
-    return this.api.get(`events/${seq}?view=rows`);
-  }
-
-  /** Read the records before a number. @param {number} before */
-  async older(before) {
-    const { events, oldest } = await this.api.get(`events?view=rows&before=${before}&limit=${OLDER_EVENTS}`);
-    this.showOlder(events, { isStart: !events.length || events[0].seq <= (oldest ?? 0) });
   }
 
   // --- the agent's state beside the events ---

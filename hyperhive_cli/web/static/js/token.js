@@ -53,6 +53,12 @@ export function refuseToken() {
   for (const storage of [sessionStorage, localStorage]) storage.removeItem(key());
 }
 
+/** The token of a page that is open was changed: start with one of another tab, or without one. */
+export function startAgain() {
+  refuseToken();
+  location.reload();
+}
+
 /** Return true if the refused token is one that the server has accepted before. */
 export function hasChanged() {
   const refused = sessionStorage.getItem(refusedKey());
