@@ -14,11 +14,18 @@ from hyperhive_cli.web.responses import json_response
 _STATUS: dict[type[HyperhiveError], int] = {UsageError: 400, UnknownError: 404, RefusedError: 409}
 _PAGE = """<!doctype html>
 <html lang="en">
+<head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{status} · hyperhive</title>
-<main><h1>{status}</h1><p>{text}</p>{hint}<p><a href="{home}">Open the panel</a></p></main>
+<link rel="icon" href="{prefix}/static/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="{prefix}/static/css/tokens.css">
+<link rel="stylesheet" href="{prefix}/static/css/base.css">
+<script src="{prefix}/static/js/theme.js"></script>
+</head>
+<body><main class="alone"><p class="quiet meta">{status}</p><h1>{text}</h1>
+{hint}<p class="way"><a class="btn" href="{prefix}/">Open the panel</a></p></main></body>
 </html>
 """
 
@@ -29,9 +36,13 @@ def error_response(
     """Return the response to a request that fails. `hint`: what to try."""
     if not _is_visit(scope):
         return json_response({"error": text, "hint": hint}, status, headers)
-    words = "" if hint is None else f"<p>Try: {escape(hint)}</p>"
-    home = f"{scope['state'].get('prefix', '')}/"
-    return HTMLResponse(_PAGE.format(status=status, text=escape(text), hint=words, home=home), status, headers)
+    words = {
+        "status": status,
+        "text": escape(text[:1].upper() + text[1:]),
+        "hint": "" if hint is None else f'<p class="soft">Try: {escape(hint)}</p>\n',
+        "prefix": scope["state"].get("prefix", ""),
+    }
+    return HTMLResponse(_PAGE.format(**words), status, headers)
 
 
 def _is_visit(scope: Scope) -> bool:

@@ -71,7 +71,7 @@ class Gate:
     def _check_origin(self, method: str, headers: "_HeaderValues", *, is_shell: bool) -> Refusal | None:
         host = headers.single(b"host")
         if host is None or host not in self._origins:
-            return Refusal(403, "this gateway does not have that name", "the address that hyperhive web printed")
+            return Refusal(403, "this gateway does not have that name", "hyperhive web --show")
         if headers.has(b"origin") and headers.single(b"origin") != self._origins[host]:
             return _FOREIGN_PAGE
         if not headers.has(b"sec-fetch-site"):
@@ -86,7 +86,7 @@ class Gate:
         scheme, token = given[: len(_SCHEME)], given[len(_SCHEME) :]
         if scheme.lower() == _SCHEME and hmac.compare_digest(token, self._token().encode()):
             return None
-        return Refusal(401, "the token is missing or wrong", "open the address that hyperhive web printed")
+        return Refusal(401, "the token is missing or wrong", "hyperhive web --show")
 
 
 class _HeaderValues:

@@ -236,6 +236,6 @@ def test_an_error_is_a_page_for_a_person_and_json_for_a_program(
 ) -> None:
     page = site.ask("GET", path, {**VISIT, **headers})
     assert (page.status, page.header("content-type")) == (status, "text/html; charset=utf-8")
-    assert f"<p>{words}</p>" in page.body.decode()
+    assert f"<h1>{words[0].upper()}{words[1:]}</h1>" in page.body.decode()
     told = site.ask("GET", path, {**headers, "Sec-Fetch-Mode": "cors", "Accept": "*/*"}).json()
     assert escape(told["error"]) == words
