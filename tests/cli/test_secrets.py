@@ -183,7 +183,7 @@ NAMESPACES = subprocess.run(
 NEEDS_NAMESPACES = pytest.mark.skipif(NAMESPACES.returncode != 0, reason="no process may be put into a namespace here")
 STEERING = [
     ["send", "one more"], ["cancel"], ["compact"], ["new-session"], ["model", "set", "opus"],
-    ["inbox", "cancel", "2"], ["inbox", "retry", "2"],
+    ["inbox", "cancel", "2"], ["inbox", "retry", "2"], ["web", "--show"], ["web", "--new-token"],
 ]  # fmt: skip
 LOOKING = [["status", "--json"], ["tail", "--no-follow", "-n", "1", "--json"], ["inbox"], ["model", "show"]]
 

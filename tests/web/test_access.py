@@ -2,14 +2,17 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import segno
 
 from hyperhive_cli.core.errors import StoreError
 from hyperhive_cli.web.access import PanelFiles, Token, new_token, open_token
+from tests.cli.test_secrets import shown_on_a_terminal
 from tests.conftest import wait_until
 from tests.forkserver import Forkserver
 from tests.harness import Hive
@@ -154,3 +157,28 @@ def test_show_and_new_token_find_every_panel_of_this_machine(hive: Hive) -> None
             found = json.loads(everyone.call("web", "--new-token", "--json").stdout)
             assert [one["agent"] for one in found] == [None, "bee"]
             assert len({one["token"] for one in found} | {line[-43:], new[-43:]}) == 4
+
+
+def drawn_code(shown: str) -> list[list[bool]]:
+    """Return the dark modules of a code that is drawn in half blocks, of which the light ones are drawn."""
+    dark = {" ": (True, True), "\u2580": (False, True), "\u2584": (True, False), "\u2588": (False, False)}
+    rows: list[list[bool]] = []
+    for line in re.findall(r"\x1b\[97;40m(.*?)\x1b\[0m", shown):
+        rows += zip(*(dark[one] for one in line), strict=True)  # type: ignore[arg-type]
+    return [list(row) for row in rows]
+
+
+def test_a_terminal_is_drawn_the_address_as_a_code_if_a_phone_can_reach_it(hive: Hive) -> None:
+    files = PanelFiles(hive.state_dir)
+    token = files.change_token()
+    with files.registered("https://bee.example.org/bees/"):
+        url = f"https://bee.example.org/bees/#token={token}"
+        assert hive.call("web", "--show").stdout == f"{url}\n"  # in a pipe alone
+        shown = shown_on_a_terminal(hive, "web", "--show")
+        assert shown.startswith(f"{url}\r\n")
+        code = [list(map(bool, row)) for row in segno.make(url, error="l", micro=False).matrix_iter(border=2)]
+        assert drawn_code(shown)[: len(code)] == code
+    with files.registered("http://127.0.0.1:8420/"):
+        shown = shown_on_a_terminal(hive, "web", "--show")
+        assert shown.startswith("http://127.0.0.1:8420/#token=")
+        assert drawn_code(shown) == []
