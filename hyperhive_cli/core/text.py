@@ -223,6 +223,18 @@ def dollars(value: object) -> str:
     return f"${figure:,.2f}" if figure >= 0.1 else f"${figure:.4f}"
 
 
+def percent(share: float | None) -> str:
+    """Return a share as `95%`; 100% and 0% mean exactly that."""
+    if share is None:
+        return "-"
+    return f"{share:.0%}" if share in {0.0, 1.0} else f"{min(99, max(1, round(share * 100)))}%"
+
+
+def share_of(used: float | None, whole: float | None) -> float | None:
+    """Return how full something is, from 0 to 1; None if one of the figures is not known."""
+    return None if used is None or not whole else max(0.0, min(1.0, used / whole))
+
+
 def plural(value: int, word: str) -> str:
     """Format a count with its noun: `1 tool`, `4 tools`."""
     return f"{value:,} {word}" if value == 1 else f"{value:,} {word}s"

@@ -6,7 +6,7 @@ from typing import Any
 
 from hyperhive_cli.core import text
 from hyperhive_cli.core.outcomes import is_ok
-from hyperhive_cli.render.figures import money, percent
+from hyperhive_cli.render.figures import money
 from hyperhive_cli.render.table import Cell, Span, table, table_to_spans
 from hyperhive_cli.transcript.endings import sign_of
 from hyperhive_cli.transcript.state_words import column_forms, piped_detail, state_of
@@ -67,8 +67,7 @@ def _count(figure: int | None) -> str:
 
 
 def _context(one: Mapping[str, Any]) -> str:
-    used, window = one["context_tokens"], one["context_window"]
-    return percent(min(1.0, used / window)) if used is not None and window else "-"
+    return text.percent(text.share_of(one["context_tokens"], one["context_window"]))
 
 
 def _today(one: Mapping[str, Any]) -> str:

@@ -27,7 +27,7 @@ def _head(found: Mapping[str, Any]) -> Iterator[str]:
         return
     most = f"p50 {_took(total['duration_p50_ms'])}, p95 {_took(total['duration_p95_ms'])}"
     yield f"took    {_took(total['duration_ms'])}; {most}"
-    hit = f" ({percent(total['cache_share'])} from the cache)" if total["cache_share"] else ""
+    hit = f" ({text.percent(total['cache_share'])} from the cache)" if total["cache_share"] else ""
     yield (
         f"tokens  {text.tokens(tokens_in(total))} in{hit}, {text.tokens(total['output_tokens'])} out; "
         f"cache: {text.tokens(total['cache_creation_input_tokens'])} written, "
@@ -58,13 +58,6 @@ def day(iso: str) -> str:
 def money(value: object) -> str:
     """Return a sum of dollars, `$0` for none."""
     return text.dollars(value) or "$0"
-
-
-def percent(share: float | None) -> str:
-    """Return a share as `95%`; 100% and 0% mean exactly that."""
-    if share is None:
-        return "-"
-    return f"{share:.0%}" if share in {0.0, 1.0} else f"{min(99, max(1, round(share * 100)))}%"
 
 
 def _took(ms: object) -> str:
@@ -98,7 +91,7 @@ def _row(by: str, row: Mapping[str, Any]) -> list[str]:
         _took(row["duration_p95_ms"]),
         text.tokens(tokens_in(row)),
         *(text.tokens(row[counter]) for counter in counters),
-        percent(row["cache_share"]),
+        text.percent(row["cache_share"]),
         money(row["cost_usd"]),
     ]
 

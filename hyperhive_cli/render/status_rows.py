@@ -10,7 +10,7 @@ from hyperhive_cli.core import text
 from hyperhive_cli.core.budget import TURN_LIMITS, WARN_AT, shown
 from hyperhive_cli.core.outcomes import Tone, is_ok
 from hyperhive_cli.core.status import Status, status_meaning
-from hyperhive_cli.render.figures import money, percent, tokens_in
+from hyperhive_cli.render.figures import money, tokens_in
 from hyperhive_cli.render.table import cells, cut, meter
 from hyperhive_cli.render.turn_words import ended_words
 from hyperhive_cli.transcript.endings import STYLES, sign_of
@@ -115,11 +115,11 @@ def _context(found: Mapping[str, Any], *, plain: bool) -> list[Span]:
     used, window = found["context_tokens"], found["context_window"]
     if used is None:
         return [("unknown", "")]
-    if not window:
+    share = text.share_of(used, window)
+    if share is None:
         return [(text.tokens(used), "")]
-    share = min(1.0, used / window)
     bar = [] if plain else meter(share, BAR_CELLS)
-    return [*bar, (f"{text.tokens(used)} of {text.tokens(window)} ({percent(share)})", "")]
+    return [*bar, (f"{text.tokens(used)} of {text.tokens(window)} ({text.percent(share)})", "")]
 
 
 def today_words(today: Mapping[str, Any] | None) -> str:

@@ -9,7 +9,7 @@ GAP = "  "
 MIN_BAR, MAX_BAR = 8, 30
 _WIDE = {"W", "F"}
 _EIGHTHS = "▏▎▍▌▋▊▉"
-NEAR_FULL, FULL = 0.7, 0.9  # of a conversation's context
+NEAR_FULL, FULL = 0.8, 0.97  # of a conversation's context
 
 
 def cells(text: str) -> int:

@@ -180,14 +180,14 @@ def _usage_words(usage: TokenUsage | None, *, full: bool) -> str:
     # After /compact every counter is 0: that says nothing.
     if usage is None or usage == TokenUsage():
         return ""
-    cached, written = usage.cache_read_input_tokens, usage.cache_creation_input_tokens
+    whole, written = usage.context_tokens(), usage.cache_creation_input_tokens
+    cached = text.share_of(usage.cache_read_input_tokens or None, whole)
     parts = [
-        f"{text.tokens(usage.input_tokens)} in",
-        f"{text.tokens(usage.output_tokens)} out",
-        f"{text.tokens(cached)} cached" if cached else "",
+        f"{text.percent(cached)} cached" if cached is not None else "",
         f"{text.tokens(written)} written" if written and full else "",
     ]
-    return ", ".join(part for part in parts if part)
+    about = ", ".join(filter(None, parts))
+    return f"{text.tokens(whole)} in{about and f' ({about})'}, {text.tokens(usage.output_tokens)} out"
 
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)

@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 
 from hyperhive_cli.render.agent_tables import PIPED_AGENT, agent_to_values, agents_to_spans, hive_to_lines, summary_of
+from hyperhive_cli.render.console.state import facts_row
 from hyperhive_cli.render.piped import values_to_line
 from hyperhive_cli.render.status_rows import Row, budget_to_rows, fit, status_to_rows, today_words
 from hyperhive_cli.render.table import FULL, NEAR_FULL, bar, cells, cut, table
 from hyperhive_cli.render.turn_words import moment
+from hyperhive_cli.transcript.status_fields import StatusFields
 from tests.harness import SOURCE
 from tests.unit.made_events import same_world  # noqa: F401 - a fixture: the time zone
 
@@ -167,7 +169,9 @@ def test_the_limits_and_the_newest_compaction_have_rows() -> None:
     assert span[1] == "warn"
 
 
-@pytest.mark.parametrize(("used", "style"), [(0, "fine"), (140_000, "warn"), (180_000, "bad"), (500_000, "bad")])
+@pytest.mark.parametrize(
+    ("used", "style"), [(0, "fine"), (159_000, "fine"), (160_000, "warn"), (194_000, "bad"), (5 * 10**5, "bad")]
+)
 def test_the_bar_of_the_context_warns(used: int, style: str) -> None:
     rows = dict(status_to_rows(FOUND | {"context_tokens": used}, NOW))
     assert rows["context"][1][1] == style
@@ -353,6 +357,20 @@ def test_the_last_turn_says_what_was_denied_in_the_colour_of_a_warning() -> None
     ((words, style),) = dict(status_to_rows(FOUND | {"last_turn": turn}, NOW))["last turn"]
     assert (words.startswith("ok, 2 denied, "), style) == (True, "warn")
     assert dict(status_to_rows(FOUND, NOW))["last turn"][0][1] == ""
+
+
+@pytest.mark.parametrize(
+    ("used", "share"),
+    [(0, "0%"), (500, "1%"), (10**5, "50%"), (199_900, "99%"), (200_000, "100%"), (3 * 10**5, "100%")],
+)
+def test_everything_says_the_same_share_of_a_context(used: int, share: str) -> None:
+    found = FOUND | {"context_tokens": used}
+    assert words_of(found, "context").endswith(f"({share})")
+    assert agent_to_values(found, NOW)[PIPED_AGENT.index("context")] == share
+    facts = "".join(words for words, _ in facts_row(StatusFields(found), 80, ""))
+    assert f"context {share} " in facts
+    script = (SOURCE / "hyperhive_cli/web/static/js/agent_state.js").read_text(encoding="utf-8")
+    assert "Math.min(99, Math.max(1, Math.round(share * 100)))" in script
 
 
 def test_the_page_warns_of_a_full_context_at_the_same_shares() -> None:

@@ -365,7 +365,7 @@ def test_a_try_that_did_not_count_is_in_the_next_heading(attempt: int, delivery:
 def test_the_foot_of_a_turn() -> None:
     usage = TokenUsage(1200, 345, 67_000, 890)
     end = TurnEnd(ok=True, outcome="ok", duration_ms=184_000, cost_usd=1.239, tool_calls=4)
-    foot = "✓ ok · 3m 04s · 4 tools · 1.2k in, 345 out, 67k cached, 890 written · $1.24\n"
+    foot = "✓ ok · 3m 04s · 4 tools · 69.1k in (97% cached, 890 written), 345 out · $1.24\n"
     assert plain(TokenUsageChanged(usage=usage), end) == foot
     assert plain(TokenUsageChanged(usage=usage), end, width=70) == foot.replace(", 890 written", "")
     assert plain(end) == "✓ ok · 3m 04s · 4 tools · $1.24\n"

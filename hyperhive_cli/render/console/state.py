@@ -77,7 +77,7 @@ def _figures(fields: Mapping[str, Any], *, is_long: bool = False, is_short: bool
     found = []
     used, window = text.number(fields["context_tokens"]), text.count(fields["context_window"])
     if used is not None:
-        share = f"{min(1.0, max(0.0, used / window)):.0%}" if window else text.tokens(used)
+        share = text.percent(text.share_of(used, window)) if window else text.tokens(used)
         sizes = f" ({text.tokens(used)} of {text.tokens(window)})" if window and is_long else ""
         found.append(share if is_short else f"context {share}{sizes}")
     today, budget = fields["today"] or {}, ((fields["budget"] or {}).get("today") or {})

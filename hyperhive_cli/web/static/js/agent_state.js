@@ -56,6 +56,11 @@ function activityWords(activity, now) {
   return { doing: `${activity.tool} ${activity.argument ?? ""}`.trimEnd() + more, elapsed };
 }
 
+/** Return a share as `95%`; 100% and 0% mean exactly that. @param {number} share */
+function percent(share) {
+  return share === 0 || share === 1 ? `${share * 100}%` : `${Math.min(99, Math.max(1, Math.round(share * 100)))}%`;
+}
+
 /**
  * Return how full the context window is.
  * @param {AgentState} state @returns {{share: number | null, words: string, sizes: string, tone: string}}
@@ -67,7 +72,7 @@ export function contextBadge(state) {
   if (!window) return { share: null, words: tokens(used), sizes: tokens(used), tone: "" };
   const share = Math.min(1, Math.max(0, used / window));
   const tone = share >= FULL ? "full" : share >= NEARLY_FULL ? "warm" : "";
-  return { share, words: `${Math.round(share * 100)}%`, sizes: `${tokens(used)} of ${tokens(window)}`, tone };
+  return { share, words: percent(share), sizes: `${tokens(used)} of ${tokens(window)}`, tone };
 }
 
 /**
