@@ -32,6 +32,7 @@ def test_everything_can_be_done_with_the_keyboard_alone(browser: Browser, hive: 
     fake_claude.script(TEXT, gated("never"))
     hive.drain("--message", "one")
     with hive.run() as program, gateway(hive) as url, open_window(browser, hive, url) as window:
+        window.expected = ("status of 404",)  # of a turn that does not exist
         window.wait_text(".now .title", "Idle")
         keys = window.page.keyboard
         the_palette(window)
@@ -70,6 +71,13 @@ def the_palette(window: Window) -> None:
     keys.type("turn 1")
     keys.press("Enter")
     assert window.page.evaluate("() => location.pathname").endswith("/turns/1")
+    window.page.locator(".turn:focus").wait_for()
+    window.page.reload()
+    window.page.locator(".turn:focus").wait_for()
+    keys.press("Control+k")
+    keys.type("77")
+    keys.press("Enter")
+    window.wait_text(".reply", "Turn 77 is not in the history")
 
 
 def the_single_keys(window: Window) -> None:

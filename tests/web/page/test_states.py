@@ -88,6 +88,33 @@ def test_each_state_of_a_harness_has_its_words_and_its_way_out(
         assert window.axe() == []
 
 
+@pytest.mark.exhaustive
+def test_the_budget_is_raised_where_it_is_said_to_be_used_up(
+    browser: Browser, hive: Hive, fake_claude: FakeClaude
+) -> None:
+    fake_claude.script(total(10.04, "2.1.330"), total(15.04, "2.1.330"), total(0.1, "2.1.330"))
+    texts = [word for text in ("one", "two", "three") for word in ("--message", text)]
+    with (
+        hive.run("--max-day-cost", "10", *texts) as program,
+        gateway(hive) as url,
+        open_window(browser, hive, url) as window,
+    ):
+        window.expected = ("status of 4",)  # what is refused on purpose
+        window.page.get_by_role("button", name="Raise to $15").click()
+        program.wait_for_kind("turn_end", turn_id=2)
+        window.wait_text(".now", "of $15")
+        window.page.get_by_role("button", name="Other…").click()
+        amount = window.page.locator(".sheet input[name=amount]")
+        amount.fill("12")
+        amount.press("Enter")
+        window.wait_text(".sheet [role=alert]", "already")
+        amount.fill("40")
+        amount.press("Enter")
+        program.wait_for_kind("turn_end", turn_id=3)
+        window.wait_text(".now .title", "Idle")
+        window.wait_text(".today .spent", "of $40")
+
+
 def test_the_bar_follows_an_agent_through_its_day(browser: Browser, hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(gated(), gated("never"), TEXT)
     with ExitStack() as server:

@@ -43,7 +43,7 @@ export class Panel {
     /** @type {Record<string, any>} */
     this.state = {};
     const soon = () => this.refreshSoon();
-    const actions = new PanelActions(this);
+    const actions = (this.actions = new PanelActions(this));
     this.header = new Header(
       agent,
       (verb) => actions.change(verb),
@@ -140,7 +140,7 @@ export class Panel {
     if (connection.phase === "refused") startAgain();
     if (connection.phase !== "live") return;
     this.transcript.setComplete();
-    if (this.turn) this.transcript.toTurn(this.turn);
+    if (this.turn) this.actions.toTurn(this.turn);
     this.turn = 0;
     this.refreshSoon();
   }

@@ -68,7 +68,9 @@ export class PanelActions {
   toTurn(turn) {
     history.replaceState(null, "", `${pageOf(this.panel.agent)}/turns/${turn}`);
     this.panel.openPart("talk");
-    this.panel.transcript.toTurn(turn);
+    this.panel.transcript
+      .toTurn(turn)
+      .catch(() => this.panel.composer.say(`Turn ${turn} is not in the history`, "bad"));
   }
 
   /** The palette's first group. @returns {[string, import("./palette.js").Entry[]]} */
