@@ -29,6 +29,11 @@ class Launch:
     no_wakeups: bool = False
     settings: str | None = None  # the value of `--settings`, which `extra` must then not contain
 
+    @property
+    def mode(self) -> str | None:
+        """The permission mode that was chosen, as claude calls it; None: what claude's settings say."""
+        return "bypassPermissions" if self.skip_permissions else self.permission_mode
+
 
 def turn_argv(
     launch: Launch,

@@ -76,8 +76,8 @@ class AgentsTable(NamedTuple):
             check_may_steer(paths)
             agent = agent_of(paths, self.hive)
             if asked.act is Act.RESUME:
-                return f"{name}: {steering.resume(agent)}"
-            steering.pause(agent)
+                return f"{name}: {steering.resume(agent.steered())}"
+            steering.pause(agent.steered())
         except HyperhiveError as error:
             return f"{name}: {_words(error)}"
         return f"{name}: paused; a running turn goes on"

@@ -2,16 +2,17 @@
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import takewhile
-from typing import TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.console import LIVE_FIELDS, agent_of, can_type, make_console
-from hyperhive_cli.cli.declared import argument, command, pass_invocation
+from hyperhive_cli.cli.declared import argument, command, pass_context, pass_invocation
 from hyperhive_cli.cli.harness_watch import HarnessWatch
-from hyperhive_cli.cli.invocation import Invocation, hive_option
+from hyperhive_cli.cli.invocation import Invocation, bound_workspace, hive_option
 from hyperhive_cli.core.errors import UnknownError, UsageError
 from hyperhive_cli.core.events import BusEvent, TurnStart
 from hyperhive_cli.core.settings import AgentPaths
@@ -19,6 +20,11 @@ from hyperhive_cli.feed.agent_feed import AgentFeed
 from hyperhive_cli.harness.live_console import LiveConsole
 from hyperhive_cli.harness.signals import ending, on_suspension
 from hyperhive_cli.harness.terminal_loop import running
+
+if TYPE_CHECKING:
+    import click
+
+    from hyperhive_cli.doctor.findings import Finding
 
 T = TypeVar("T")
 TICK_S = 1.0
@@ -29,7 +35,8 @@ EARLIER, FEW = 300, 20  # events that are looked through for the newest turn's s
 @argument("agent", required=False, shell_complete=completers.agents)
 @hive_option
 @pass_invocation
-def attach(invocation: Invocation, agent: str | None, hive: str | None) -> int:
+@pass_context
+def attach(ctx: "click.Context", invocation: Invocation, agent: str | None, hive: str | None) -> int:
     """Join an agent: watch it, send it messages, steer it. It runs on when you leave (Ctrl-D).
 
     What you type is a message, or a /command; /help lists them. Messages to a stopped agent wait. Several consoles
@@ -43,12 +50,20 @@ def attach(invocation: Invocation, agent: str | None, hive: str | None) -> int:
         raise UsageError("attach needs a terminal for reading keys", "hyperhive tail; hyperhive send TEXT")
     invocation.agent = agent or invocation.agent
     url = invocation.hive_url(hive)
-    return join(invocation.steered_paths(), url)
+    paths = invocation.steered_paths()
+
+    def examine() -> "Sequence[Finding]":
+        from hyperhive_cli.cli import doctor  # noqa: PLC0415 - trio
+
+        workspace = bound_workspace(paths)
+        return doctor.examine(ctx, invocation, None if workspace is None else Path(workspace), url)
+
+    return join(paths, url, examine)
 
 
-def join(paths: AgentPaths, url: str | None) -> int:
+def join(paths: AgentPaths, url: str | None, examine: "Callable[[], Sequence[Finding]] | None" = None) -> int:
     """Show an agent's console until it is left; return the exit status, which is not 0 after a signal."""
-    found = agent_of(paths, url)
+    found = agent_of(paths, url, examine)
     with found.opened() as client:
         if client.is_new:
             raise UnknownError(f"there is no agent {paths.agent!r}", "hyperhive agents")
@@ -65,7 +80,7 @@ def join(paths: AgentPaths, url: str | None) -> int:
 
 def _follow(paths: AgentPaths, _: str | None, console: LiveConsole) -> None:
     """Show the newest turn, and then what comes; tell the console when the harness goes or comes."""
-    feed = AgentFeed(paths, partial=True, tick_s=TICK_S)
+    feed = AgentFeed(paths, partial=True, console=True, tick_s=TICK_S)
     for record in _from_turn_start(feed.newest(EARLIER)):
         console.offer(record)
     watch = HarnessWatch(paths, feed, console)

@@ -11,10 +11,12 @@ from hyperhive_cli.cli.tables import UNCUT, is_piped
 from hyperhive_cli.cli.width import columns
 from hyperhive_cli.core.budget import shown as in_words
 from hyperhive_cli.core.errors import NotRunningError, StoreError, UsageError
+from hyperhive_cli.harness.client import LocalClient
 from hyperhive_cli.render.status_rows import amount_words, budget_to_rows, fit
 from hyperhive_cli.store.inbox import open_inbox
 from hyperhive_cli.store.spending import raise_limits, read_budget
 
+NO_LIMITS = "no limits are set; set them with hyperhive run --max-day-cost USD, …"
 as_json_option = option("--json", "as_json", is_flag=True, help="Print JSON; its fields: hyperhive help budgets.")
 
 
@@ -44,7 +46,7 @@ def show(invocation: Invocation, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
     elif found is None:
-        echo("no limits are set; set them with hyperhive run --max-day-cost USD, …", err=True)
+        echo(NO_LIMITS, err=True)
     else:
         rows = budget_to_rows(found)
         width = UNCUT if is_piped() else columns()
@@ -75,7 +77,17 @@ def raise_limit(
         raise UsageError("no limit was given", "hyperhive budget raise --day-cost USD")
     if bool(limits) != (message_id is not None):
         raise UsageError("the limits of a turn need --message", "--message ID --tool-calls N")
-    client = invocation.local(changes=True)
+    echo(raise_to(invocation.local(changes=True), day_cost, message_id, limits))
+
+
+def raise_to(
+    client: LocalClient,
+    day_cost: float | None,
+    message_id: int | None = None,
+    limits: Mapping[str, float] | None = None,
+) -> str:
+    """Raise today's limit, or those of a message's turns; return the new ones in words."""
+    limits = limits or {}
     asked: dict[str, Any] = {"day_cost": day_cost, "message_id": message_id, **limits}
     answer = client.ask("budget_raise", **asked)
     if answer is None:
@@ -89,7 +101,7 @@ def raise_limit(
         allowed = ", ".join(amount_words(name, limit) for name, limit in limits.items())
         new.append(f"a turn of message {message_id} may use {allowed}")
     turn, in_dollars = (answer or {}).get("turn") or {}, day_cost is not None or "turn_cost" in limits
-    echo(_raised("; ".join(new), turn, in_dollars=in_dollars))
+    return _raised("; ".join(new), turn, in_dollars=in_dollars)
 
 
 def _raised(new: str, turn: Mapping[str, Any], *, in_dollars: bool) -> str:

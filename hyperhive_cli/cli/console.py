@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from hyperhive_cli.cli import slash
 from hyperhive_cli.cli.invocation import is_plain
@@ -29,6 +29,9 @@ from hyperhive_cli.render.console.typing import Act, Asked
 from hyperhive_cli.render.layout import Layout
 from hyperhive_cli.render.output import is_terminal
 from hyperhive_cli.transcript.status_fields import ASKED
+
+if TYPE_CHECKING:
+    from hyperhive_cli.doctor.findings import Finding
 
 HISTORY_NAME = "console-history"
 HISTORY_ENTRIES, HISTORY_BYTES = 500, 4 * 1024 * 1024
@@ -176,14 +179,16 @@ class ConsoleActions:
                 os.close(descriptor)
 
 
-def agent_of(paths: AgentPaths, hive: str | None) -> slash.Agent:
-    """Return the agent of a console: its inbox is in the hive, if it is in one."""
+def agent_of(
+    paths: AgentPaths, hive: str | None, examine: "Callable[[], Sequence[Finding]] | None" = None
+) -> slash.Agent:
+    """Return the agent of a console: its inbox is in the hive, if it is in one. `examine` is `hyperhive doctor`."""
     local, plain = LocalClient(paths), is_plain() or not is_terminal(sys.stdout)
     if hive is None:
-        return slash.Agent(paths, local, lambda: local, plain)
+        return slash.Agent(paths, local, lambda: local, examine, plain)
     from hyperhive_cli.hive.client import HiveClient  # noqa: PLC0415 - for those in a hive
 
-    return slash.Agent(paths, local, lambda: HiveClient(hive, paths.agent), plain, is_in_hive=True)
+    return slash.Agent(paths, local, lambda: HiveClient(hive, paths.agent), examine, plain, is_in_hive=True)
 
 
 def make_console(
@@ -191,7 +196,6 @@ def make_console(
     snapshot: Mapping[str, Any],
     file: TextIO,
     *,
-    mode: str = "",
     told: Sequence[str] = (),
     first_lines: Sequence[str] = (),
 ) -> LiveConsole:
@@ -203,13 +207,12 @@ def make_console(
     actions = ConsoleActions(agent, told=told)
     if agent.is_plain:
         console = LiveConsole(PlainScreen(snapshot, file, echoes=terminal.echoes, layout=layout), terminal, actions)
-        facts = ", ".join(filter(None, (snapshot["agent"], snapshot["model"], mode)))
+        facts = ", ".join(filter(None, (snapshot["agent"], snapshot["model"], snapshot["permission_mode"])))
         first_lines = [*(first_lines or [facts]), PLAIN_KEYS]
     else:
         screen = Screen(snapshot, file, styled=True, live=True, plain=False, layout=layout)
         console = LiveConsole(screen, terminal, actions)
     actions.console = console
     console.say(*map(remark, first_lines))
-    console.view.mode = mode
     on_resize(console.wake)
     return console

@@ -5,7 +5,7 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from hyperhive_cli.render.status_rows import status_span
 
 SIGNS = {Level.OK: "✓", Level.WARNING: "!", Level.WRONG: "✗"}
 STYLES = {Level.OK: "fine", Level.WARNING: "warn", Level.WRONG: "bad"}
+Run = Callable[[Callable[[Subject], Awaitable[list[Finding]]], Subject], list[Finding]]
 PLAIN_SIGNS = {Level.OK: "ok", Level.WARNING: "!!", Level.WRONG: "NO"}
 
 
@@ -54,7 +55,7 @@ def doctor(
     Examples: hyperhive doctor
               hyperhive doctor --json
     """  # noqa: D301 - click's own mark
-    findings = _examine(ctx, invocation, workspace, hive)
+    findings = examine(ctx, invocation, workspace, hive)
     is_well = all(finding.level is not Level.WRONG for finding in findings)
     if as_json:
         print_json({"ok": is_well, "findings": [finding.to_dict() for finding in findings]})
@@ -63,12 +64,20 @@ def doctor(
     return 0 if is_well else 1
 
 
-def _examine(ctx: click.Context, invocation: Invocation, workspace: Path | None, hive: str | None) -> list[Finding]:
+def examine(
+    ctx: click.Context,
+    invocation: Invocation,
+    workspace: Path | None,
+    hive: str | None,
+    *words: str,
+    run: Run = trio.run,
+) -> list[Finding]:
+    """Return what `doctor` finds, for a `run` with these words. Blocking; `run` runs what starts claude."""
     claude, passed, skips = os.environ.get("HYPERHIVE_RUN_CLAUDE", "claude"), (), False
     folder, machine = (workspace or Path.cwd()).resolve(), None
     first = fine("settings", "read")
     try:
-        with run_context(ctx, workspace) as found:
+        with run_context(ctx, workspace, *words) as found:
             folder = found.params["workspace"].resolve()
             claude, passed, skips = (found.params[name] for name in ("claude", "passed", "skip_permissions"))
             machine, hive = found.params["machine"], found.params["hive"] if hive is None else hive
@@ -88,7 +97,7 @@ def _examine(ctx: click.Context, invocation: Invocation, workspace: Path | None,
     variables = claude_variables(ClaudeFiles(os.environ, folder, (), read_json))
     environment = child_environment(os.environ, passed, own=variables)
     subject = Subject(paths, folder, program, missing, environment, skips)
-    about_claude = trio.run(_gather, subject)
+    about_claude = run(_gather, subject)
     by_login = not any(word in one.finding for one in about_claude for word in ("API_KEY", "apiKeyHelper", "token"))
     about_agent, status = _check_agent(paths)
     about_files = check_files(subject, status, by_login=by_login)

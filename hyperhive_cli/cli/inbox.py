@@ -1,6 +1,7 @@
 """`hyperhive inbox`."""
 
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hyperhive_cli.cli import completers
@@ -17,7 +18,6 @@ from hyperhive_cli.render.turn_words import ended_words, moment
 from hyperhive_cli.store.messages import WHOLE, Message, View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from hyperhive_cli.harness.client import AgentClient
@@ -208,7 +208,7 @@ def restore_messages(invocation: Invocation, message_ids: tuple[int, ...]) -> No
     Example: hyperhive inbox restore 5
     """  # noqa: D301 - click's own mark
     with invocation.client(changes=True) as client:
-        _change_each(client, Chosen(message_ids, (), None, is_class=False), "restore")
+        _change_chosen(client, Chosen(message_ids, (), None, is_class=False), "restore")
 
 
 @inbox.command("cancel")
@@ -225,7 +225,7 @@ def cancel_messages(invocation: Invocation, message_ids: tuple[int, ...], sender
     """  # noqa: D301 - click's own mark
     chosen = Chosen(message_ids, ("held",) if held else ("ready", "held"), sender, is_class=held)
     with invocation.client(changes=True) as client:
-        _change_each(client, chosen, "cancel")
+        _change_chosen(client, chosen, "cancel")
 
 
 @inbox.command("retry")
@@ -252,7 +252,7 @@ def retry_messages(
     named = [state for state, is_named in (("held", held), ("dead", dead)) if is_named]
     chosen = Chosen(message_ids, tuple(named) or ("held", "dead"), sender, is_class=bool(named))
     with invocation.client(changes=True) as client:
-        _change_each(client, chosen, "retry")
+        _change_chosen(client, chosen, "retry")
 
 
 class Chosen(NamedTuple):
@@ -278,14 +278,21 @@ class Chosen(NamedTuple):
         return f"{' or '.join('waiting' if state == 'ready' else state for state in self.states)} message{whose}"
 
 
-def _change_each(client: "AgentClient", chosen: Chosen, verb: str) -> None:
-    """Change each message and print what became of it; then raise RefusedError for those that were refused."""
+def _change_chosen(client: "AgentClient", chosen: Chosen, verb: str) -> None:
+    """Change the messages that were chosen, and print what became of each."""
     if not (chosen.ids or chosen.is_class or chosen.sender is not None):
         raise UsageError("no message is named", f"hyperhive inbox {verb} ID, --held or --from NAME")
-    wanted, refusals = chosen.of(client), list[RefusedError]()
+    wanted = chosen.of(client)
     if not wanted:
         echo(f"there is no {chosen.words}", err=True)
         return
+    for words in change_each(client, wanted, verb):
+        echo(words)
+
+
+def change_each(client: "AgentClient", wanted: Sequence[int], verb: str) -> Iterator[str]:
+    """Change each message and yield what became of it; then raise RefusedError for those that were refused."""
+    refusals = list[RefusedError]()
     with client.inbox(wanted[0], changes=True) as opened:
         change: Callable[..., Message] = getattr(opened, verb)
         for message_id in wanted:
@@ -294,7 +301,7 @@ def _change_each(client: "AgentClient", chosen: Chosen, verb: str) -> None:
             except RefusedError as error:
                 refusals.append(error)
             else:
-                echo(f"message {changed.id} is {changed.state}")
+                yield f"message {changed.id} is {changed.state}"
     if verb != "cancel" and len(refusals) < len(wanted):
         client.wake(ends_wait=verb == "retry")
     if refusals:

@@ -1,5 +1,7 @@
 """`hyperhive model`."""
 
+from typing import TYPE_CHECKING
+
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.declared import argument, group, option, pass_invocation
 from hyperhive_cli.cli.invocation import Invocation, print_json
@@ -7,6 +9,9 @@ from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.core.settings import check_model_name
 from hyperhive_cli.harness import steering
 from hyperhive_cli.store.model import load_model
+
+if TYPE_CHECKING:
+    from hyperhive_cli.harness.client import LocalClient
 
 
 @group(alone="show")
@@ -28,10 +33,14 @@ def set_model(invocation: Invocation, name: str) -> None:
     \b
     Example: hyperhive model set opus
     """  # noqa: D301 - click's own mark
-    client = invocation.local(changes=True)
+    echo(choose_model(invocation.local(changes=True), name))
+
+
+def choose_model(client: "LocalClient", name: str) -> str:
+    """Set the model, through the harness if one runs; return its name."""
     checked = check_model_name(name)
     steering.set_model(client, checked)
-    echo(checked)
+    return checked
 
 
 @model.command("show")

@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from functools import partial
@@ -20,6 +21,7 @@ from hyperhive_cli.cli.invocation import Invocation, hive_option, is_plain, now_
 from hyperhive_cli.cli.run_config import RunOptions, build_config, read_options
 from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.cli.web import DEFAULT_BIND, with_tls
+from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.retention import KEEP_DEFAULT
 from hyperhive_cli.harness.config import HarnessConfig
 from hyperhive_cli.harness.hook_command import ATTENTION, HOOK_KINDS
@@ -27,6 +29,9 @@ from hyperhive_cli.harness.signals import before_end, on_suspension
 from hyperhive_cli.store.report import stored_status
 
 if TYPE_CHECKING:
+    import trio
+
+    from hyperhive_cli.doctor.findings import Finding
     from hyperhive_cli.harness.display import Display
 
 AGAIN_VARIABLE = "HYPERHIVE_AGAIN"  # in the environment of a `run` that `restart` has started again
@@ -158,34 +163,62 @@ def run(ctx: click.Context, invocation: Invocation, /, **_: object) -> int:
     tell = partial(echo, err=True)
     if os.environ.pop(AGAIN_VARIABLE, None) is not None:
         config = replace(config, messages=[])  # they are in the inbox since the first start
-    config = replace(config, complain=tell, announce=None if on_console else tell)
-    types = sys.stdin is not None and sys.stdin.isatty()
-    lines = (
-        list(first_start_lines(ctx, options, config.paths, can_type=types)) if on_console and not options.drain else []
-    )
+    types = on_console and sys.stdin is not None and sys.stdin.isatty()
+    config = replace(config, complain=tell, announce=None if on_console else tell, has_console=types)
+    is_first_said = on_console and not options.drain
+    lines = list(first_start_lines(ctx, options, config.paths, can_type=types)) if is_first_said else []
+    tokens: list[trio.lowlevel.TrioToken] = []
+
+    async def start() -> int:
+        tokens.append(trio.lowlevel.current_trio_token())
+        return await run_harness(config)
+
     with ExitStack() as stack:
         if not options.quiet:
-            config = replace(config, display=stack.enter_context(_open_display(config, options, lines)))
+            examine = partial(_examine, ctx, invocation, config, options.claude, tokens)
+            config = replace(config, display=stack.enter_context(_open_display(config, options, lines, examine)))
         gc.freeze()  # the imported modules stay: traversing them in each collection took a tenth of a small line's time
-        ended = trio.run(run_harness, config)
+        ended = trio.run(start)
     if ended == RESTART:
         os.execve(sys.executable, sys.orig_argv, {**os.environ, AGAIN_VARIABLE: "1"})  # noqa: S606 - our own command
     return ended
 
 
+def _examine(
+    ctx: click.Context,
+    invocation: Invocation,
+    config: HarnessConfig,
+    claude: str,
+    tokens: "list[trio.lowlevel.TrioToken]",
+) -> "Sequence[Finding]":
+    """Return what `doctor` finds. It starts claude in the harness's own event loop, which knows its processes."""
+    import trio  # noqa: PLC0415 - loaded by now
+
+    from hyperhive_cli.cli import doctor  # noqa: PLC0415 - for those who ask
+
+    if not tokens:
+        raise HyperhiveError("the harness is still starting", "/doctor")
+    hive = None if config.hive is None else config.hive.url
+    try:
+        run = partial(trio.from_thread.run, trio_token=tokens[0])
+        return doctor.examine(ctx, invocation, config.agent.workspace, hive, "--claude", claude, run=run)
+    except (trio.RunFinishedError, trio.Cancelled):
+        raise HyperhiveError("the harness has stopped", "hyperhive doctor") from None  # noqa: ASYNC104 - no task of trio
+
+
 def _open_display(
-    config: HarnessConfig, options: RunOptions, first_lines: list[str]
+    config: HarnessConfig, options: RunOptions, first_lines: list[str], examine: "Callable[[], Sequence[Finding]]"
 ) -> "AbstractContextManager[Display]":
     """Return where the events are shown, after the first lines: the live console on a terminal, else lines."""
     status = stored_status(config.paths, now_ms=now_ms()) | {"status": "online", "waits_until": None}
+    status["permission_mode"] = config.agent.launch.mode
     if not options.as_json and sys.stdout.isatty():
         from hyperhive_cli.cli.console import agent_of, can_type, make_console  # noqa: PLC0415 - rich
         from hyperhive_cli.harness.terminal_loop import running  # noqa: PLC0415 - as above
 
         if can_type(sys.stdout):
             hive = None if config.hive is None else config.hive.url
-            mode = options.permission_mode or ("all permissions" if options.skip_permissions else "")
-            console = make_console(agent_of(config.paths, hive), status, sys.stdout, mode=mode, first_lines=first_lines)
+            console = make_console(agent_of(config.paths, hive, examine), status, sys.stdout, first_lines=first_lines)
             before_end(console.leave)
             on_suspension(console.suspend, console.resume)  # until the harness takes it
             return running(console)

@@ -1,7 +1,11 @@
-"""`hyperhive new-session`, `compact`, `cancel`, `stop`, `restart`, `pause` and `resume`: control of a running agent."""
+"""`hyperhive new-session`, `compact`, `cancel`, `stop`, `restart`, `pause` and `resume`: control of a running agent.
+
+What a command does, and its words, are a function of their own: the console has the same (`cli/slash.py`).
+"""
 
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from hyperhive_cli.cli.declared import argument, command, option, pass_invocation
 from hyperhive_cli.cli.invocation import Invocation, print_json, say_new
@@ -14,6 +18,7 @@ from hyperhive_cli.harness.client import LocalClient
 from hyperhive_cli.store.folder import lock_holder, no_answer, silent_holder
 
 STOP_POLL_S = 0.05
+COMPACTING = "waiting for the compaction"
 
 
 @command("new-session")
@@ -25,15 +30,16 @@ def new_session(invocation: Invocation) -> None:
     Example: hyperhive new-session
     """  # noqa: D301 - click's own mark
     _change(invocation, steering.start_new_session)
-    echo("the next turn starts a new session")
 
 
-def _change(invocation: Invocation, change: Callable[[LocalClient], None]) -> None:
+def _change(invocation: Invocation, change: Callable[[LocalClient], str]) -> None:
+    """Change the agent and print what came of it; say so if it was a new one."""
     client = invocation.local(changes=True)
     is_new = client.is_new
-    change(client)
+    words = change(client)
     if is_new:
         say_new(client)
+    echo(words)
 
 
 @command()
@@ -46,19 +52,25 @@ def compact(invocation: Invocation, *, as_json: bool) -> int:
     Examples: hyperhive compact
               hyperhive compact --json
     """  # noqa: D301 - click's own mark
-    with Progress("waiting for the compaction") as progress:
+    with Progress(COMPACTING) as progress:
         reply = invocation.local(may_be_new=False).require("compact", tick=progress.tick)
     fields = {name: reply[name] for name in ("outcome", "note", "context_tokens")}
     ok = is_ok(fields["outcome"]) and fields["note"] is None
     if as_json:
         print_json(fields)
-    elif not ok:
-        what = "nothing was compacted" if is_ok(fields["outcome"]) else f"the compaction ended {fields['outcome']}"
-        raise RefusedError(f"{what}: {fields['note']}", "hyperhive tail")
     else:
-        tokens = fields["context_tokens"]
-        echo("compacted" if tokens is None else f"compacted; the context now holds {tokens:,} tokens")
+        echo(compacted(fields))
     return 0 if ok else 1
+
+
+def compacted(reply: Mapping[str, Any]) -> str:
+    """Return what came of a compaction; raises RefusedError if there was none."""
+    is_over = is_ok(reply["outcome"])
+    if not is_over or reply["note"] is not None:
+        what = "nothing was compacted" if is_over else f"the compaction ended {reply['outcome']}"
+        raise RefusedError(f"{what}: {reply['note']}", "hyperhive tail")
+    tokens = reply["context_tokens"]
+    return "compacted" if tokens is None else f"compacted; the context now holds {tokens:,} tokens"
 
 
 @command()
@@ -74,8 +86,13 @@ def cancel(invocation: Invocation, messages: tuple[str, ...]) -> None:
         raise UsageError(
             "`cancel` interrupts the running turn and names no message", f"hyperhive inbox cancel {messages[0]}"
         )
-    invocation.local(may_be_new=False).require("cancel")
-    echo("the turn is being interrupted")
+    echo(interrupt_turn(invocation.local(may_be_new=False)))
+
+
+def interrupt_turn(client: LocalClient) -> str:
+    """Interrupt the running turn; return what came of it."""
+    client.require("cancel")
+    return "the turn is being interrupted"
 
 
 @command()
@@ -141,7 +158,6 @@ def pause(invocation: Invocation) -> None:
               hyperhive pause && hyperhive cancel   # stop now, keep the messages
     """  # noqa: D301 - click's own mark
     _change(invocation, steering.pause)
-    echo("paused")
 
 
 @command()
@@ -152,7 +168,11 @@ def resume(invocation: Invocation) -> None:
     \b
     Example: hyperhive resume
     """  # noqa: D301 - click's own mark
-    client = invocation.local(changes=True)
+    echo(end_wait(invocation.local(changes=True)))
+
+
+def end_wait(client: LocalClient) -> str:
+    """End a pause or a wait; return what came of it. Raises NotRunningError for a new agent."""
     if client.is_new:
         raise NotRunningError(client.agent)
-    echo(steering.resume(client))
+    return steering.resume(client)

@@ -37,10 +37,10 @@ def show(invocation: Invocation, turn: str, *, full: bool, as_json: bool) -> Non
     """  # noqa: D301 - click's own mark
     paths = invocation.paths()
     warn_of_history(paths)
-    named, number = _tool_of(turn)
+    named, number = tool_of(turn)
     found = find_turn(paths, named)
     if number is not None:
-        rows = _call_rows(paths, found, turn, number)
+        rows = call_rows(paths, found, turn, number)
         if as_json:
             print_json(_call_to_dict(rows))
         else:
@@ -48,7 +48,7 @@ def show(invocation: Invocation, turn: str, *, full: bool, as_json: bool) -> Non
     elif as_json:
         print_json(turn_to_dict(found))
     elif full and found.event_count:
-        _show_whole(_rows(paths, found))
+        _show_whole(turn_rows(paths, found))
     elif found.event_count:
         _show_events(paths, found)
     elif found.row is not None:
@@ -56,7 +56,7 @@ def show(invocation: Invocation, turn: str, *, full: bool, as_json: bool) -> Non
         print_lines(_row_to_lines(found.row))
 
 
-def _tool_of(named: str) -> tuple[str, int | None]:
+def tool_of(named: str) -> tuple[str, int | None]:
     """Split `17.3` into a turn and the number of one of its tool calls; None without one."""
     turn, dot, number = named.partition(".")
     if not dot:
@@ -66,7 +66,8 @@ def _tool_of(named: str) -> tuple[str, int | None]:
     return turn, int(number[:10])
 
 
-def _rows(paths: AgentPaths, found: FoundTurn) -> Iterator["Row"]:
+def turn_rows(paths: AgentPaths, found: FoundTurn) -> Iterator["Row"]:
+    """Return the rows of a turn, as far as they are in the history."""
     from hyperhive_cli.transcript.translate import Translator  # noqa: PLC0415 - for those that show rows themselves
 
     _warn_of_start(found)
@@ -74,10 +75,11 @@ def _rows(paths: AgentPaths, found: FoundTurn) -> Iterator["Row"]:
     return (row for page in turn_pages(paths, found) for event in page for row in translator.rows(event))
 
 
-def _call_rows(paths: AgentPaths, found: FoundTurn, named: str, number: int) -> list["Row"]:
+def call_rows(paths: AgentPaths, found: FoundTurn, named: str, number: int) -> list["Row"]:
+    """Return the rows of one tool call of a turn; raises UnknownError if there is none."""
     if not found.event_count:
         raise UnknownError("this turn is no longer in the history", f"hyperhive show {named.partition('.')[0]}")
-    rows = [row for row in _rows(paths, found) if getattr(row, "number", None) == number]
+    rows = [row for row in turn_rows(paths, found) if getattr(row, "number", None) == number]
     if not rows:
         raise UnknownError(f"there is no tool call {named}", f"hyperhive show {named.partition('.')[0]}")
     return rows
@@ -101,7 +103,7 @@ def _call_to_dict(rows: list["Row"]) -> dict[str, Any]:
 
 def _show_whole(rows: Iterable["Row"]) -> None:
     from hyperhive_cli.cli.pager import page  # noqa: PLC0415 - for long texts alone
-    from hyperhive_cli.render.document import rows_to_text  # noqa: PLC0415 - as `_rows`
+    from hyperhive_cli.render.document import rows_to_text  # noqa: PLC0415 - as `turn_rows`
 
     page(f"{line}\n" for line in printable(rows_to_text(rows)))
 

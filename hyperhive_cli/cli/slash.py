@@ -1,26 +1,36 @@
 """The commands that are typed into a console: `/pause`, `/show 12.1`, … Each is the command of that name."""
 
 import difflib
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hyperhive_cli.cli.budget import NO_LIMITS, raise_to
+from hyperhive_cli.cli.inbox import change_each
+from hyperhive_cli.cli.model import choose_model
+from hyperhive_cli.cli.session import COMPACTING, compacted, end_wait, interrupt_turn
+from hyperhive_cli.cli.show import call_rows, tool_of, turn_rows
+from hyperhive_cli.cli.width import columns
 from hyperhive_cli.control.client import open_call
 from hyperhive_cli.core import text
-from hyperhive_cli.core.errors import HyperhiveError, NotRunningError, UnknownError, UsageError
-from hyperhive_cli.core.outcomes import is_ok
-from hyperhive_cli.core.settings import AgentPaths, check_model_name
+from hyperhive_cli.core.errors import HyperhiveError, NotRunningError, UsageError
+from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.harness import steering
 from hyperhive_cli.harness.client import AgentClient, LocalClient
 from hyperhive_cli.render.blocks import Block
-from hyperhive_cli.render.console.cells import Span
 from hyperhive_cli.render.console.remarks import listing, remark
 from hyperhive_cli.render.document import rows_to_text
-from hyperhive_cli.render.status_rows import status_to_rows
+from hyperhive_cli.render.inbox_table import messages_to_spans
+from hyperhive_cli.render.status_rows import Row, budget_to_rows, status_to_rows
 from hyperhive_cli.store.messages import View, check_message, new_uid
-from hyperhive_cli.store.turns import find_turn, turn_pages
-from hyperhive_cli.transcript.translate import Translator
+from hyperhive_cli.store.model import load_model
+from hyperhive_cli.store.turns import find_turn
+
+if TYPE_CHECKING:
+    from hyperhive_cli.doctor.findings import Finding
 
 LOGIN_POLL_S = 0.3
 LISTED, LISTED_CHARS = 20, 400  # messages, and of each body
@@ -32,30 +42,31 @@ Said = Iterator[Block | str]  # a remark, or a long text for the pager
 class Agent(NamedTuple):
     """The agent of a console: `local` asks its harness on this machine, `opened` reads and sends where its inbox is.
 
+    `examine` is `hyperhive doctor`.
     `is_plain`: its console moves no cursor. `is_in_hive`: its files are not necessarily on this machine.
     """
 
     paths: AgentPaths
     local: LocalClient
     opened: Callable[[], AbstractContextManager[AgentClient]]
+    examine: Callable[[], "Sequence[Finding]"] | None
     is_plain: bool = False
     is_in_hive: bool = False
 
     def require(self, op: str, **arguments: Any) -> Mapping[str, Any]:  # noqa: ANN401 - JSON values
         """Ask the harness; raises NotRunningError without one."""
-        reply = self.ask(op, **arguments)
+        reply = self.steered().ask(op, **arguments)
         if reply is None:
             raise NotRunningError(self.paths.agent)
         return reply
 
-    def ask(self, op: str, **arguments: Any) -> Mapping[str, Any] | None:  # noqa: ANN401 - JSON values
-        """Ask the harness; None if the agent's files can be changed instead, because none runs."""
-        reply = self.local.ask(op, **arguments)
-        if reply is None and self.is_in_hive:
+    def steered(self) -> LocalClient:
+        """Return the agent for what acts on its harness or its files; in a hive that is on the machine that runs it."""
+        if self.is_in_hive and self.local.ask("status") is None:
             raise HyperhiveError(
                 f"no harness of {self.paths.agent} runs on this machine", "the same on the machine that runs it"
             )
-        return reply
+        return self.local
 
 
 class SlashCommand(NamedTuple):
@@ -105,9 +116,8 @@ def _at(agent: Agent, words: str) -> Said:
 
 def interrupt(agent: Agent, message: str = "") -> Said:
     """Interrupt the running turn, and say how to run its message again, if its number is known."""
-    agent.require("cancel")
     again = f"; /retry {message} runs its message again" if message else ""
-    yield remark(f"the turn is being interrupted{again}")
+    yield remark(f"{interrupt_turn(agent.local)}{again}")
 
 
 def _help(_: Agent, __: str) -> Said:
@@ -141,8 +151,12 @@ def keys(agent: Agent, _: str) -> Said:
 def _status(agent: Agent, _: str) -> Said:
     with agent.opened() as client:
         rows = status_to_rows(client.status(), time.time())
+    yield _rows(rows)
+
+
+def _rows(rows: Sequence[Row]) -> Block:
     width = max(len(name) for name, _ in rows)
-    yield listing([[(f"  {name:<{width}}  ", "quiet"), *spans] for name, spans in rows])
+    return listing([[(f"  {name:<{width}}  ", "quiet"), *spans] for name, spans in rows])
 
 
 def _inbox(agent: Agent, _: str) -> Said:
@@ -151,102 +165,90 @@ def _inbox(agent: Agent, _: str) -> Said:
     if not messages:
         yield remark("no messages are waiting")
         return
-    now = time.time()
-    rows: list[list[Span]] = []
-    for message in messages[:LISTED]:
-        wait_s = message.not_before / 1000 - now
-        when = f"in {text.duration(wait_s)}" if wait_s > 0 else text.ago(now - message.created / 1000)
-        words = f"  {message.id:>4}  {message.state:<7}  {when:<12}  {text.one_line(message.sender, 16):<10}  "
-        rows.append([(words, ""), (text.one_line(message.body, 200), ""), *_reason(message.reason)])
+    yield listing(messages_to_spans(messages[:LISTED], time.time(), columns(), plain=agent.is_plain))
     if len(messages) > LISTED:
-        rows.append([("  more: hyperhive inbox", "quiet")])
-    yield listing(rows)
+        yield remark("more: hyperhive inbox")
 
 
-def _reason(reason: str | None) -> list[Span]:
-    return [(f" ({text.one_line(reason, 200)})", "quiet")] if reason else []
+def _change(verb: str, agent: Agent, words: str) -> Said:
+    """Cancel or retry the messages of these ids."""
+    ids = [_message_id(word, f"/{verb} ID") for word in words.split() or [""]]
+    with agent.opened() as client:
+        for said in change_each(client, ids, verb):
+            yield remark(said)
 
 
-def _retry(agent: Agent, words: str) -> Said:
-    number = _message_id(words, "/retry ID")
-    with agent.opened() as client, client.inbox(number, changes=True) as inbox:
-        changed = inbox.retry(number, now_ms=int(time.time() * 1000))
-        client.wake()
-    yield remark(f"#{changed.id} is {changed.state}")
-
-
-def _message_id(words: str, hint: str) -> int:
-    number = words.strip().removeprefix("#")
+def _message_id(word: str, hint: str) -> int:
+    number = word.removeprefix("#")
     if not (number.isascii() and number.isdigit() and len(number) < 19):
-        raise UsageError(f"not a message's id: {words.strip()!r}", hint)
+        raise UsageError(f"not a message's id: {word!r}", hint)
     return int(number)
 
 
 def _cancel(agent: Agent, words: str) -> Said:
-    if not words:
-        yield from interrupt(agent)
-        return
-    number = _message_id(words, "/cancel, or /cancel ID")
-    with agent.opened() as client, client.inbox(number, changes=True) as inbox:
-        changed = inbox.cancel(number, now_ms=int(time.time() * 1000))
-    yield remark(f"#{changed.id} is {changed.state}")
+    return _change("cancel", agent, words) if words else interrupt(agent)
 
 
-def _pause(agent: Agent, _: str) -> Said:
-    steering.pause(agent)
-    yield remark("paused; the running turn goes on · /resume to continue")
+def _does(act: Callable[[LocalClient], str]) -> Callable[[Agent, str], Said]:
+    """Return a command that does something to the harness, or in its absence to the agent's files."""
 
+    def run(agent: Agent, _: str) -> Said:
+        yield remark(act(agent.steered()))
 
-def _resume(agent: Agent, _: str) -> Said:
-    yield remark(steering.resume(agent))
+    return run
 
 
 def _model(agent: Agent, words: str) -> Said:
-    if not words:
-        raise UsageError("a model's name is needed", "/model opus")
-    name = check_model_name(words)
-    if not steering.set_model(agent, name):
-        yield remark(f"model: {name}, from the next turn on", "◆", "accent")
+    yield remark(choose_model(agent.steered(), words) if words else load_model(agent.paths.model_file))
 
 
 def _budget(agent: Agent, words: str) -> Said:
     if words:
         verb, _, amount = words.partition(" ")
-        try:
-            limit = float(amount.strip().removeprefix("$"))
-        except ValueError:
-            limit = 0.0
-        if verb != "raise" or not limit > 0:
+        limit = _dollars(amount)
+        if verb != "raise" or limit is None:
             raise UsageError("not a valid limit", "/budget raise 5")
-        agent.require("budget_raise", day_cost=limit)
-        yield remark(f"today's limit is {text.dollars(limit)} now")
+        yield remark(raise_to(agent.steered(), limit))
         return
     with agent.opened() as client:
         found = client.status()
-    today, limits = found["today"] or {}, (found["budget"] or {}).get("today", {})
-    limit_words = f" of {text.dollars(limits['limit_usd'])}" if limits.get("limit_usd") else ", no limit for the day"
-    yield remark(f"today {text.dollars(today.get('cost_usd')) or '$0'}{limit_words}")
+    if found["budget"] is None:
+        spent = text.dollars((found["today"] or {}).get("cost_usd")) or "$0"
+        yield remark(f"today {spent}; {NO_LIMITS}")
+    else:
+        yield _rows(budget_to_rows(found["budget"]))
+
+
+def _dollars(amount: str) -> float | None:
+    """Return an amount that was typed, None if it is not a positive number."""
+    try:
+        limit = float(amount.strip().removeprefix("$"))
+    except ValueError:
+        return None
+    return limit if 0 < limit < math.inf else None
 
 
 def _compact(agent: Agent, _: str) -> Said:
-    yield remark("the conversation is compacted after the running turn")
-    reply = agent.local.require("compact")
-    if is_ok(str(reply["outcome"])) and reply["note"] is None:
-        yield remark(
-            "compacted" if reply["context_tokens"] is None else f"compacted to {reply['context_tokens']:,} tokens"
-        )
-    else:
-        raise HyperhiveError(f"nothing was compacted: {reply['note'] or reply['outcome']}")
+    yield remark(COMPACTING)
+    yield remark(compacted(agent.local.require("compact")))
 
 
-def _new_session(agent: Agent, _: str) -> Said:
-    steering.start_new_session(agent)
-    yield remark("the next turn starts a new session")
+def _doctor(agent: Agent, _: str) -> Said:
+    """Examine the agent, and show the findings, each with what to do about it."""
+    from hyperhive_cli.cli.doctor import SIGNS  # noqa: PLC0415 - trio
+
+    if agent.examine is None:
+        raise HyperhiveError("an agent of the table is not examined here", f"hyperhive -a {agent.paths.agent} doctor")
+    yield remark("examining the agent and this machine")
+    for one in agent.examine():
+        yield remark(f"{one.what}: {one.finding}", SIGNS[one.level], "")
+        if one.advice is not None:
+            yield remark(one.advice, "→", "")
 
 
 def _login(agent: Agent, _: str) -> Said:
     """Start or join a login, and show what claude prints until it is over. Its code comes by `enter_code`."""
-    if agent.ask("status") is None:
+    if agent.steered().ask("status") is None:
         raise HyperhiveError(f"no harness of {agent.paths.agent} runs here", "hyperhive login")
     with open_call(agent.paths.socket, "login"):
         shown = 0
@@ -282,18 +284,11 @@ def _logout(agent: Agent, _: str) -> Said:
 
 def _show(agent: Agent, words: str) -> Said:
     """Return a turn, or one of its calls, whole."""
-    named, dot, number = (words.strip() or "last").partition(".")
-    if dot and not (number.isascii() and number.isdigit()):
-        raise UsageError(f"not a valid tool call: {words.strip()!r}", "/show TURN.TOOL, such as /show 17.3")
-    pages = turn_pages(agent.paths, find_turn(agent.paths, named))
-    translator = Translator()
-    rows = [row for page in pages for record in page for row in translator.rows(record)]
-    if not rows:
-        raise UnknownError("this turn is no longer in the history", f"hyperhive show {named}")
-    wanted = [row for row in rows if getattr(row, "number", None) == int(number)] if dot else rows
-    if not wanted:
-        raise UnknownError(f"there is no tool call {words.strip()}", f"/show {named}")
-    yield "".join(f"{line}\n" for line in rows_to_text(wanted))
+    asked = words.strip() or "last"
+    named, number = tool_of(asked)
+    found = find_turn(agent.paths, named)
+    rows = turn_rows(agent.paths, found) if number is None else call_rows(agent.paths, found, asked, number)
+    yield "".join(f"{line}\n" for line in rows_to_text(rows))
 
 
 def nearest(name: str) -> str:
@@ -310,13 +305,14 @@ COMMANDS: Mapping[str, SlashCommand] = {
     "show": SlashCommand("[TURN[.TOOL]]", "show a turn, or one of its tool calls, whole", _show),
     "at": SlashCommand("TIME TEXT", "send a message for later: 14:30, +2h, tomorrow 9:00", _at),
     "cancel": SlashCommand("[ID]", "interrupt the running turn, or cancel a waiting message", _cancel),
-    "retry": SlashCommand("ID", "run a dead, held or cancelled message again", _retry),
-    "pause": SlashCommand("", "start no more turns until /resume", _pause),
-    "resume": SlashCommand("", "continue after a pause, a limit, a failure or a wait", _resume),
-    "model": SlashCommand("NAME", "set the model of the next turn", _model),
+    "retry": SlashCommand("ID", "run a dead, held or cancelled message again", partial(_change, "retry")),
+    "pause": SlashCommand("", "start no more turns until /resume", _does(steering.pause)),
+    "resume": SlashCommand("", "continue after a pause, a limit, a failure or a wait", _does(end_wait)),
+    "model": SlashCommand("[NAME]", "show or set the model of the next turn", _model),
     "budget": SlashCommand("[raise N]", "show today's dollars, or raise today's limit", _budget),
     "compact": SlashCommand("", "summarise the conversation after the running turn", _compact, is_long=True),
-    "new-session": SlashCommand("", "start a new conversation with the next turn", _new_session),
+    "new-session": SlashCommand("", "start a new conversation with the next turn", _does(steering.start_new_session)),
+    "doctor": SlashCommand("", "check claude, the agent's files and this machine", _doctor, is_long=True),
     "login": SlashCommand("", "log claude in", _login, is_long=True),
     "logout": SlashCommand("", "log claude out", _logout, is_long=True),
 }

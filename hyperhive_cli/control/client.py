@@ -92,17 +92,18 @@ def _await_line(connection: socket.socket, tick: Callable[[], None]) -> bytes:
 
 @contextmanager
 def open_events(
-    path: Path, since: int | None, *, partial: bool = False, tick_s: float | None = None
+    path: Path, since: int | None, *, partial: bool = False, console: bool = False, tick_s: float | None = None
 ) -> Iterator[tuple[Mapping[str, Any], "ReceivedLines"]]:
     """Follow the feed: yield the snapshot and an iterator over the events, a line of JSON each.
 
     The iterator blocks for the next event, yields an empty line after each `tick_s` of silence, and ends with the
-    harness. Raises GoneError if no harness listens.
+    harness. A `console` is counted as one. Raises GoneError if no harness listens.
     """
     with connect(path) as connection:
         connection.settimeout(CALL_LIMIT_S)
         try:
-            connection.sendall(wire.object_to_line({"op": "events", "since": since, "partial": partial}))
+            request = {"op": "events", "since": since, "partial": partial, "console": console}
+            connection.sendall(wire.object_to_line(request))
             lines = ReceivedLines(connection)
             first = next(lines, b"")
         except OSError as error:

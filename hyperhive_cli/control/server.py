@@ -7,8 +7,8 @@ rejected, because the modes could be changed while the harness runs.
 import os
 import socket
 import stat
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,8 +25,28 @@ from hyperhive_cli.core.files import make_folder
 WRITE_LIMIT_S = 10.0  # a follower that reads nothing for so long is dropped; it can reconnect and continue
 
 
+class Consoles:
+    """The number of consoles in which a person may type to the agent."""
+
+    def __init__(self, count: int = 0) -> None:
+        self.count = count
+
+    @contextmanager
+    def joined(self) -> Iterator[None]:
+        """Count one more during the block."""
+        self.count += 1
+        try:
+            yield
+        finally:
+            self.count -= 1
+
+
 class Handler(Protocol):
     """The operations, implemented by the harness."""
+
+    @property
+    def consoles(self) -> Consoles:
+        """The consoles of the agent."""
 
     async def handle(self, op: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """Carry out an operation and return the fields of the reply; raises HyperhiveError to refuse."""
@@ -112,7 +132,8 @@ async def _converse(handler: Handler, admit: Admit, stream: trio.SocketStream) -
             op = str(request.pop("op", ""))
             admit(op, peer)
             if op == "events":
-                await _send_events(handler, stream, request)
+                with handler.consoles.joined() if request.get("console") is True else nullcontext():
+                    await _send_events(handler, stream, request)
                 return
             wants_to_stay = request.pop("stay", None) is True
             reply: Mapping[str, Any] = {"ok": True, **await handler.handle(op, request)}

@@ -74,6 +74,7 @@ _ACTIVITY = {
 }  # fmt: skip
 _CHECKS: Mapping[str, _Check] = {
     **dict.fromkeys(("workspace", "state_dir", "boot", "status", "session_id", "auth_source", "why"), _maybe(_is_text)),
+    "permission_mode": _maybe(_is_text),
     **dict.fromkeys(("state", "model"), _is_text),
     **dict.fromkeys(("pid", "context_tokens", "context_window"), _maybe(_count)),
     **dict.fromkeys(("since_unix", "waits_until"), _maybe(_moment_s)),
@@ -106,7 +107,7 @@ _LIVE_CHECKS = {
     **_CHECKS,
     "agent": _is_text,
     "running": _is_flag,
-    **dict.fromkeys(("seq", "unread", "held", "dead"), _count),
+    **dict.fromkeys(("seq", "unread", "held", "dead", "consoles"), _count),
     "last_event": _maybe(_fields({"seq": _count, "kind": _is_text, "age_s": _count})),
 }
 

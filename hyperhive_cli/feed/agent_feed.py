@@ -35,12 +35,15 @@ class AgentFeed:
     `snapshot`: of the harness that is followed, None without one. `has_more`: another event was received already.
     """
 
-    def __init__(self, paths: AgentPaths, *, partial: bool = False, tick_s: float | None = None) -> None:
+    def __init__(
+        self, paths: AgentPaths, *, partial: bool = False, console: bool = False, tick_s: float | None = None
+    ) -> None:
         self.snapshot: Mapping[str, Any] | None = None
         self.has_more = False
         self._follower = Follower[BusEvent]()
         self._paths = paths
         self._partial = partial
+        self._console = console
         self._tick_s = tick_s
 
     @property
@@ -82,7 +85,9 @@ class AgentFeed:
         from hyperhive_cli.control.client import GoneError, open_events  # noqa: PLC0415 - for those that follow
 
         follower = self._follower
-        connected = open_events(self._paths.socket, self.last, partial=self._partial, tick_s=self._tick_s)
+        connected = open_events(
+            self._paths.socket, self.last, partial=self._partial, console=self._console, tick_s=self._tick_s
+        )
         try:
             with connected as (snapshot, lines):
                 shown = follower.step(Snapshot.from_fields(snapshot))

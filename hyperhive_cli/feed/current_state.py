@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hyperhive_cli.claude.stream import tool_names
+from hyperhive_cli.claude.stream import text_field, tool_names
 from hyperhive_cli.core.errors import StoreError
 from hyperhive_cli.core.events import LiveEvent, ModelChanged, Note, StatusChanged, TokenUsageChanged, TurnStateChanged
 from hyperhive_cli.core.settings import DEFAULT_MODEL
@@ -26,6 +26,7 @@ class CurrentState:
         self.usage = TokenUsage()
         self.context_tokens: int | None = None
         self.context_window: int | None = None
+        self.permission_mode: str | None = None  # as claude said last, or as it was chosen
         self.model = DEFAULT_MODEL if model_file is None else read_model(model_file)
         self._publish = publish
         self._now = now
@@ -98,7 +99,7 @@ class CurrentState:
         )
 
     def observe_stream(self, line: Mapping[str, Any]) -> None:
-        """Take the tool calls and the context's size from a line of claude's stdout."""
+        """Take the tool calls, the context's size and the permission mode from a line of claude's stdout."""
         kind = line.get("type")
         if kind == "assistant":
             if names := tool_names(line):
@@ -106,6 +107,8 @@ class CurrentState:
             self.context_tokens = context_of(line) or self.context_tokens
         elif kind == "system" and line.get("subtype") == "compact_boundary":
             self.context_tokens = context_of(line)  # None: it does not say how large it is
+        elif kind == "system" and line.get("subtype") == "init":
+            self.permission_mode = text_field(line, "permissionMode") or self.permission_mode
 
     def take_tool_calls(self) -> dict[str, int]:
         """Return the tool calls since the last take, by name."""
@@ -121,6 +124,7 @@ class CurrentState:
             "state": self.state.value,
             "since_unix": self.since_unix,
             "model": self.model,
+            "permission_mode": self.permission_mode,
             "usage": self.usage.to_dict(),
             "context_tokens": self.context_tokens,
             "context_window": self.context_window,

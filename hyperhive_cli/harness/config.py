@@ -51,6 +51,7 @@ class HarnessConfig:
     model: str | None = None
     messages: Sequence[tuple[str, str]] = ()  # sender, body
     display: "Display | None" = None
+    has_console: bool = False  # the display is a console
     allow_self_control: bool = False
     on_event: tuple[str, ...] = ()  # the hook's command, its program an absolute path
     on_event_kinds: tuple[str, ...] = (ATTENTION,)

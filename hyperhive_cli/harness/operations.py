@@ -11,6 +11,7 @@ from hyperhive_cli.agent.control import AgentControl
 from hyperhive_cli.agent.session import request_new_session
 from hyperhive_cli.claude.process import owner_of
 from hyperhive_cli.control.peer import Peer, child_towards
+from hyperhive_cli.control.server import Consoles
 from hyperhive_cli.core.budget import TURN_LIMITS, positive
 from hyperhive_cli.core.errors import RefusedError, UsageError
 from hyperhive_cli.core.events import BusEvent
@@ -51,6 +52,7 @@ class ControlHandler(NamedTuple):
     control: AgentControl
     inbox: Inbox
     logins: LoginService
+    consoles: Consoles
 
     async def handle(self, op: str, arguments: Arguments) -> Mapping[str, Any]:
         """Carry out an operation and return the reply's fields; raises HyperhiveError to refuse."""
@@ -83,6 +85,7 @@ class ControlHandler(NamedTuple):
             "unread": self.inbox.unread(),
             "held": self.inbox.held(),
             "login": self.logins.detail(),
+            "consoles": self.consoles.count,
             **self.control.snapshot(),
         }
 

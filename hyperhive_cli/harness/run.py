@@ -17,7 +17,7 @@ from hyperhive_cli.agent.session import request_new_session
 from hyperhive_cli.agent.settings_copy import open_settings
 from hyperhive_cli.claude.process import become_subreaper, sweep_marked
 from hyperhive_cli.control.peer import Peer
-from hyperhive_cli.control.server import open_control_server
+from hyperhive_cli.control.server import Consoles, open_control_server
 from hyperhive_cli.core.errors import StoreError, UsageError
 from hyperhive_cli.core.settings import TURN_VARIABLE
 from hyperhive_cli.feed.bus import Bus
@@ -86,7 +86,7 @@ async def run_agent(
         if slots is not None and config.hive is None:
             loop.take_from(Slots(slots, inbox, bus.now_ms))
         logins = LoginService(agent, loop.control)
-        handler = ControlHandler(bus, loop.control, inbox, logins)
+        handler = ControlHandler(bus, loop.control, inbox, logins, Consoles(int(config.has_console)))
         panel = Panel(bus)
         display = None if config.display is None else DisplayTask(config.display)
 
@@ -221,6 +221,7 @@ def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, Maintenance, in
         store, warning = _try_history(open_history, paths.events_db)
         bus = Bus(store, model_file=paths.model_file)
         bus.current.restore(inbox.fact("context_tokens"), inbox.fact("context_window"))
+        bus.current.permission_mode = config.agent.launch.mode
         if warning is not None:
             bus.note(warning, "warning")
         if swept:

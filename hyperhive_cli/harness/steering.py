@@ -23,9 +23,10 @@ class Steered(Protocol):
         """Ask the harness; None if none answers, and the files may be changed instead."""
 
 
-def pause(agent: Steered) -> None:
-    """Start no turn until `resume`, also after a restart."""
+def pause(agent: Steered) -> str:
+    """Start no turn until `resume`, also after a restart; say what came of it."""
     _tell_or_keep(agent, "pause", paused="1")
+    return "paused"
 
 
 def resume(agent: Steered) -> str:
@@ -44,9 +45,10 @@ def resume(agent: Steered) -> str:
     return f"no longer paused; {why}" if was_paused else f"{why}, and the agent is not paused"
 
 
-def start_new_session(agent: Steered) -> None:
-    """Have the next turn start a new conversation."""
+def start_new_session(agent: Steered) -> str:
+    """Have the next turn start a new conversation; say what came of it."""
     _tell_or_keep(agent, "new_session", skip_continue="1")
+    return "the next turn starts a new session"
 
 
 def set_model(agent: Steered, name: str) -> bool:

@@ -9,9 +9,9 @@ from hyperhive_cli.transcript.activity import Activity
 
 KNOWN = (
     "agent", "status", "waits_until", "why", "model", "state", "since_unix", "session_id", "context_tokens",
-    "context_window", "unread", "usage",
+    "context_window", "unread", "usage", "permission_mode",
 )  # fmt: skip
-ASKED = ("activity", "budget", "dead", "held", "next_due", "today", "workspace")  # no event carries them
+ASKED = ("activity", "budget", "consoles", "dead", "held", "next_due", "today", "workspace")  # no event carries them
 
 
 def changed_fields(event: LiveEvent) -> dict[str, Any]:
@@ -38,7 +38,8 @@ def _fields_of_line(line: Mapping[str, Any]) -> dict[str, Any]:
         case "system", "compact_boundary":
             return {"context_tokens": context_of(line)}  # older releases do not say
         case "system", "init":
-            return {} if line.get("session_id") is None else {"session_id": line["session_id"]}
+            found = {"session_id": line.get("session_id"), "permission_mode": line.get("permissionMode")}
+            return {name: value for name, value in found.items() if isinstance(value, str)}
         case _:
             return {}
 

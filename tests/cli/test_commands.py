@@ -99,7 +99,7 @@ STATUS_FIELDS = {
     "agent", "workspace", "state_dir", "running", "pid", "boot", "status", "why", "waits_until", "state", "activity",
     "since_unix", "model", "session_id", "auth_source", "context_tokens", "context_window", "usage", "unread", "paused",
     "held", "dead", "login", "prewarmed", "seq", "last_event", "last_turn", "last_outcomes", "today", "budget",
-    "last_compaction", "next_due", "problems", "limits", "mcp",
+    "last_compaction", "next_due", "problems", "limits", "mcp", "permission_mode", "consoles",
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,13 +58,49 @@ def test_the_agent_is_paused_continued_and_asked_for_its_state_in_the_console(
         terminal.type("later\n")
         terminal.wait_for("1 waiting")
         terminal.type("/inbox\n")
-        terminal.wait_for("1  ready")
+        terminal.wait_for("1  + waiting  next  operator  later")
         terminal.type("/resume\n")
         terminal.wait_for(ANSWER)
         terminal.type("/status\n")
         terminal.wait_for("outcomes")
         terminal.type("/budget\n")
-        terminal.wait_for("no limit for the day")
+        terminal.wait_for("no limits are set")
+
+
+SAID_WITHOUT_HARNESS = [
+    ("pause", "/pause"), ("resume", "/resume"), ("new-session", "/new-session"), ("compact", "/compact"),
+    ("cancel", "/cancel"), ("model set opus", "/model opus"), ("model show", "/model"), ("inbox retry 9", "/retry 9"),
+    ("inbox cancel 1", "/cancel 1"), ("budget raise --day-cost 5", "/budget raise 5"), ("show 7", "/show 7"),
+]  # fmt: skip
+
+
+@pytest.mark.usefixtures("fake_claude")
+def test_the_console_says_what_the_commands_of_that_name_say(hive: Hive) -> None:
+    """Each on an agent without a harness; its twin has done the same until then."""
+    twin = replace(hive, state_dir=hive.state_dir.with_name("twin"))
+    for one in (hive, twin):
+        one.call("send", "one")
+    with on_terminal(hive, "attach", size=(120, 40)) as terminal:
+        terminal.wait_for(READY)
+        for command, typed in SAID_WITHOUT_HARNESS:
+            done = twin.call(*command.split())
+            said = (done.stdout or done.stderr).splitlines()[0].removeprefix("Error: ")
+            terminal.press(CTRL_L)
+            terminal.type(f"{typed}\n")
+            wait_until(lambda said=said: said in terminal.text.replace("\r\n  ", " "))  # type: ignore[misc]
+
+
+def test_the_agent_is_examined_in_the_console(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    wide, variable = (120, 40), {"HYPERHIVE_RUN_CLAUDE": str(hive.claude)}
+    hive.call("send", "say hello")
+    for arguments in (run(hive), ["attach"]):
+        with on_terminal(hive, *arguments, size=wide, by=(), **variable) as terminal:
+            terminal.wait_for(READY)
+            terminal.type("/doctor\n")
+            terminal.wait_for("✓ claude: ")
+            terminal.wait_for("✓ terminal: ")
+            assert ANSWER in terminal.text or arguments == ["attach"]
 
 
 def test_a_command_that_is_not_known_is_never_sent(hive: Hive, fake_claude: FakeClaude) -> None:
@@ -149,6 +186,26 @@ def test_a_console_joins_a_harness_and_leaves_it_running(hive: Hive, fake_claude
             assert other.wait() == 0
             assert terminal.mode == terminal.first_mode
         assert program.interrupt() == 130
+
+
+def test_consoles_know_the_permission_mode_and_of_each_other(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    wide = (120, 30)
+    with on_terminal(hive, *run(hive, "--permission-mode", "acceptEdits"), size=wide) as terminal:
+        terminal.wait_for("· haiku · acceptEdits ")
+        with on_terminal(hive, "attach", size=wide) as first, on_terminal(hive, "attach", size=wide) as second:
+            for each in (first, second):
+                each.wait_for("· haiku · acceptEdits ")
+            for each in (terminal, first, second):
+                each.wait_for("2 other consoles")
+            assert hive.status()["consoles"] == 3
+            first.press(CTRL_D)
+            assert first.wait() == 0
+            second.close()
+            second.wait()
+        wait_until(lambda: not any("other console" in row for row in terminal.rows))
+        terminal.type("say hello\n")
+        terminal.wait_for("· haiku · bypassPermissions ")  # what the recorded claude says
 
 
 def test_a_message_to_a_stopped_agent_waits_and_its_harness_is_noticed(hive: Hive, fake_claude: FakeClaude) -> None:

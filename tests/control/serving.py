@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import trio
 
-from hyperhive_cli.control.server import Admit, Handler, open_control_server
+from hyperhive_cli.control.server import Admit, Consoles, Handler, open_control_server
 from hyperhive_cli.core.errors import RefusedError, StoreError, UsageError
 from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.feed.bus import Bus
@@ -31,6 +31,7 @@ class EchoHandler:
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
         self.followers = 0
+        self.consoles = Consoles()
         self.hanging = threading.Event()
         self.staying: list[str] = []
         self.let_go = trio.Event()

@@ -18,6 +18,7 @@ from hyperhive_cli.agent.loop import AgentLoop
 from hyperhive_cli.claude.argv import Launch
 from hyperhive_cli.control import server
 from hyperhive_cli.control.client import call, open_call, open_events
+from hyperhive_cli.control.server import Consoles
 from hyperhive_cli.control.wire import REQUEST_LIMIT_BYTES
 from hyperhive_cli.core.errors import HyperhiveError, StoreError
 from hyperhive_cli.core.events import Stream
@@ -425,7 +426,7 @@ def harness(path: Path, tmp_path: Path) -> Iterator[Path]:
         bus = Bus(model_file=file)
         config = AgentConfig(launch=Launch(("claude",)), workspace=tmp_path, environment={})
         control = AgentLoop(config, inbox, bus).control
-        return ControlHandler(bus, control, inbox, LoginService(config, control))
+        return ControlHandler(bus, control, inbox, LoginService(config, control), Consoles())
 
     with serving(path, make_handler=make):
         yield file

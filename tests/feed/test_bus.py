@@ -223,6 +223,7 @@ def test_a_new_bus_is_online_idle_and_empty() -> None:
         "state": "idle",
         "since_unix": 1_000,
         "model": "haiku",
+        "permission_mode": None,
         "usage": TokenUsage().to_dict(),
         "context_tokens": None,
         "context_window": None,

@@ -9,6 +9,7 @@ import trio
 
 from hyperhive_cli.agent import retrying_writer
 from hyperhive_cli.agent.session import request_new_session
+from hyperhive_cli.control.server import Consoles
 from hyperhive_cli.core.errors import StoreError
 from hyperhive_cli.harness.login import LoginService
 from hyperhive_cli.harness.operations import ControlHandler
@@ -211,6 +212,6 @@ def test_a_new_session_that_was_asked_for_waits_for_the_inbox_too(world: World) 
 def test_a_peer_that_asks_for_a_new_session_waits_for_a_sender(world: World) -> None:
     with world.busy_once("skip_continue") as inbox:
         life = world.begin()
-        handler = ControlHandler(life.bus, life.control, inbox, LoginService(life.config, life.control))
+        handler = ControlHandler(life.bus, life.control, inbox, LoginService(life.config, life.control), Consoles())
         trio.run(handler.handle, "new_session", {})
     assert world.inbox.fact("skip_continue") == "1"

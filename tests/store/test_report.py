@@ -47,6 +47,8 @@ def empty_report(paths: AgentPaths) -> dict[str, Any]:
         "activity": None,
         "since_unix": None,
         "model": "haiku",
+        "permission_mode": None,
+        "consoles": 0,
         "session_id": None,
         "auth_source": None,
         "context_tokens": None,

@@ -29,12 +29,13 @@ pytestmark = pytest.mark.usefixtures("same_world")
 BEE: dict[str, Any] = {
     "agent": "bee", "model": "claude-opus-4-7", "state": "idle", "since_unix": NOW - 3, "status": "online",
     "context_tokens": 76_000, "context_window": 200_000, "workspace": "/home/anna/project", "unread": 2,
+    "permission_mode": "acceptEdits", "consoles": 2,
     "today": {"cost_usd": 1.84}, "budget": {"today": {"limit_usd": 10.0, "cost_usd": 1.84}},
 }  # fmt: skip
 
 
 def drawn(columns: int = 80, rows: int = 24, *, typed: str | None = "", at: float = NOW, **fields: object) -> list[str]:
-    view = View(StatusFields(BEE | fields), mode="acceptEdits")
+    view = View(StatusFields(BEE | fields))
     if typed is not None:
         view.editor = Editor()
         view.editor.set(typed)
@@ -52,7 +53,7 @@ def as_text(view: View, columns: int = 80, rows: int = 24, at: float = NOW) -> l
 def test_any_region_fits(
     columns: int, rows: int, status: str, typed: str, why: str, entries: int, has_draft: bool
 ) -> None:
-    view = View(StatusFields(BEE | {"status": status, "why": why, "waits_until": NOW + 60}), Editor(), mode=why)
+    view = View(StatusFields(BEE | {"status": status, "why": why, "waits_until": NOW + 60}), Editor())
     assert view.editor is not None
     view.editor.set(typed)
     view.menu = Menu([(f"/{at}", why) for at in range(entries)], entries // 2) if entries else None
@@ -89,10 +90,10 @@ def test_the_region_at_40_columns_and_in_few_rows() -> None:
         ({"status": "paused"}, "‖ paused · /resume to continue"),
         ({"status": "over_budget", "waits_until": NOW + 60}, "‖ over budget · resumes at "),
         ({"status": "needs_login_idle"}, "! needs login · /login"),
-        ({"status": "failed", "why": "API key not valid"}, "✗ failed: API key not valid · /resume"),
+        ({"status": "failed", "why": "API key not valid"}, "✗ failed: API key not valid · /doctor · /resume"),
         ({"status": "rate_limited", "waits_until": NOW + 4320}, "‖ rate limited · resumes at "),
         ({"status": "stopped"}, "✗ stopped · no harness runs; messages are kept · hyperhive run"),
-        ({"status": "unreachable", "state": "unreachable"}, "✗ unreachable · hyperhive doctor"),
+        ({"status": "unreachable", "state": "unreachable"}, "✗ unreachable · /doctor"),
     ],
 )
 def test_states_in_words(fields: dict[str, Any], words: str) -> None:

@@ -31,7 +31,6 @@ class View:
     menu: Menu | None = None
     draft: list[list[Span]] = field(default_factory=list)  # rows of what claude is writing
     remark: str = ""  # stands in place of the hints for a moment
-    mode: str = ""  # the permission mode
     is_interruptible: bool = False
     is_attached: bool = False
     hint: str = ""  # behind what happens, in quiet words
@@ -48,7 +47,11 @@ def region(view: View, now: float, size: Size) -> Region:
     if view.menu is not None and not is_small:
         below[:0] = _menu_rows(view.menu, width, left)
         left -= len(below) - 1
-    above = [] if is_small else [*_draft_rows(view, left, size), facts_row(view.status, width, view.mode)]
+    above = (
+        []
+        if is_small
+        else [*_draft_rows(view, left, size), facts_row(view.status, width, is_console=view.editor is not None)]
+    )
     rows = [*above, state, *typed, *below]
     return Region(rows, None if cursor is None else (len(above) + 1 + cursor[0], cursor[1]))
 
@@ -79,10 +82,10 @@ def _gutter(row: int) -> Span:
 def _menu_rows(menu: Menu, width: int, left: int) -> list[list[Span]]:
     most = max(0, min(MAX_MENU_ROWS, left))
     first = max(0, min(menu.chosen - most + 1, len(menu.entries) - most))
-    rows = []
+    rows, names = [], max(len(name) for name, _ in menu.entries)
     for at, (name, about) in enumerate(menu.entries[first : first + most], first):
         is_chosen = at == menu.chosen
-        rows.append(cut_spans([(f" {name:<14}", "chosen" if is_chosen else ""), (f" {about}", "")], width))
+        rows.append(cut_spans([(f" {name:<{names}} ", "chosen" if is_chosen else ""), (f" {about}", "")], width))
     return rows
 
 

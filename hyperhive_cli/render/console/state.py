@@ -35,21 +35,25 @@ _STANDINGS: Mapping[str, _Standing] = {
     Status.WAITS_FOR_ACCOUNT: _Standing("‖"),
     Status.BAD_MODEL: _Standing("✗", "/model NAME"),
     Status.STANDBY: _Standing("○", "another machine runs it", shows_why=False),
-    Status.FAILED: _Standing("✗", "/resume"),
+    Status.FAILED: _Standing("✗", "/doctor · /resume"),
     Status.INBOX_UNAVAILABLE: _Standing("✗"),
     Status.STOPPED: _Standing("✗", "no harness runs; messages are kept · hyperhive run", shows_why=False),
-    Status.UNREACHABLE: _Standing("✗", "hyperhive doctor"),
+    Status.UNREACHABLE: _Standing("✗", "/doctor"),
 }
 _UNKNOWN = _Standing("!")  # of a newer release
 
 
-def facts_row(status: StatusFields, width: int, mode: str = "") -> list[Span]:
-    """Return a rule with the standing facts: agent, model and permission mode; context and today's dollars."""
+def facts_row(status: StatusFields, width: int, *, is_console: bool = True) -> list[Span]:
+    """Return a rule with the standing facts: agent, model and permission mode; context, today's dollars, consoles."""
     fields = status.fields
     agent: Span = (text.one_line(text.text_of(fields["agent"]), 24) or "agent", "head")
-    words = [word for word in (_model(fields), text.one_line(mode, 24)) if word] if width >= NARROW else []
+    words = [word for word in (_model(fields), _mode(fields)) if word] if width >= NARROW else []
+    count = text.count(fields["consoles"]) - is_console
+    others = [text.plural(count, "other console" if is_console else "console")] if count > 0 else []
     forms = [
-        ([*words, *_place(fields)], _figures(fields, is_long=True)) if width >= WIDE else None,
+        ([*words, *_place(fields)], [*_figures(fields, is_long=True), *others]) if width >= WIDE else None,
+        ([*words, *_place(fields)], [*_figures(fields), *others]) if width >= WIDE else None,
+        (words, [*_figures(fields), *others]) if width >= WIDE else None,
         (words, _figures(fields, is_long=width >= WIDE)) if width >= NARROW else None,
         (words, _figures(fields)) if width >= NARROW else None,
         ([], _figures(fields, is_short=True)) if width >= NARROWEST else None,
@@ -66,6 +70,11 @@ def facts_row(status: StatusFields, width: int, mode: str = "") -> list[Span]:
 
 def _model(fields: Mapping[str, Any]) -> str:
     return text.one_line(text.text_of(fields["model"]).removeprefix("claude-"), 24)
+
+
+def _mode(fields: Mapping[str, Any]) -> str:
+    mode = text.one_line(text.text_of(fields["permission_mode"]), 24)
+    return "default mode" if mode == "default" else mode
 
 
 def _place(fields: Mapping[str, Any]) -> list[str]:
