@@ -14,7 +14,8 @@ from markdown_it.token import Token
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.markdown import CodeBlock, Heading, Markdown, MarkdownElement, TableElement
 from rich.padding import Padding
-from rich.syntax import Syntax
+from rich.style import Style
+from rich.syntax import ANSI_LIGHT, ANSISyntaxTheme, Syntax
 from rich.table import Table
 from rich.text import Text
 
@@ -32,6 +33,16 @@ _PARSER = (
 )
 
 
+def _readable(style: Style) -> Style:
+    name = style.color.name.removeprefix("bright_") if style.color is not None else ""
+    return style.without_color + Style(color=_READABLE.get(name, name) or None)
+
+
+# Colours of code that can be read on dark and light terminals alike: no bright ones, no yellow, blue or white.
+_READABLE = {"blue": "cyan", "yellow": "green", "white": ""}
+CODE_THEME = ANSISyntaxTheme({kind: _readable(style) for kind, style in ANSI_LIGHT.items()})
+
+
 class _Heading(Heading):
     """A heading at the left margin; rich centres it and draws a box around the first."""
 
@@ -43,8 +54,7 @@ class _Code(CodeBlock):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         code = self.text.plain.rstrip()
         lexer = self.lexer_name if len(code) <= _MAX_HIGHLIGHTED_CHARS else "text"
-        # ansi_dark sets no background, so the terminal's own stays.
-        yield Padding(Syntax(code, lexer, theme="ansi_dark", word_wrap=True), (0, 0, 0, 2))
+        yield Padding(Syntax(code, lexer, theme=CODE_THEME, word_wrap=True), (0, 0, 0, 2))
 
 
 class _Table(TableElement):
@@ -108,5 +118,6 @@ def page_to_text(markdown: str, width: int, *, colours: bool) -> str:
     file = StringIO()
     console = rich_console(file, styled=colours, live=False)
     console.width = width
-    console.print(_Page(markdown, code_theme="ansi_dark", hyperlinks=False))
+    # rich passes the theme on to Syntax, which takes both kinds.
+    console.print(_Page(markdown, code_theme=CODE_THEME, hyperlinks=False))  # type: ignore[arg-type]
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
