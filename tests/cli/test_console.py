@@ -2,10 +2,13 @@
 
 import os
 import re
+import shlex
 import signal
 import stat
+import termios
 from dataclasses import replace
 from pathlib import Path
+from shutil import which
 
 import pytest
 
@@ -453,3 +456,50 @@ def test_stderr_that_is_a_file_is_left_alone(hive: Hive, fake_claude: FakeClaude
     with on_terminal(hive, "attach", by=["/bin/sh", "-c", 'exec "$@" 2>log', "sh"]) as terminal:
         terminal.wait_for(READY)
         assert stderr_of(terminal).readlink() == hive.workspace / "log"
+
+
+SHELLS = [
+    pytest.param(shell, options, id=shell, marks=pytest.mark.skipif(which(shell) is None, reason="not installed"))
+    for shell, options in (("bash", ["--norc", "--noprofile", "-i"]), ("zsh", ["-f", "-i"]))
+]
+
+
+@pytest.mark.parametrize(("shell", "options"), SHELLS)
+def test_after_a_kill_the_shell_restores_the_terminal_and_reset_the_rest(
+    shell: str, options: list[str], hive: Hive, fake_claude: FakeClaude
+) -> None:
+    """A line editor sets the mode anew at each prompt; its commands get what `stty sane` restores."""
+    fake_claude.script(TEXT)
+    hive.call("send", "one")
+    # The last word is the command's; the shell gets it typed.
+    by = ["/bin/sh", "-c", f"exec {shell} {' '.join(options)}", "sh"]
+    with on_terminal(hive, "attach", by=by, PS1="$ ", TERM="xterm-256color") as terminal:
+        terminal.wait_for("$")
+        terminal.type(f"{shlex.join(hive.command('attach'))}\n")
+        terminal.wait_for(READY)
+        attached = next(pid for pid in children_of(terminal.process.pid) if process_state(pid) != "Z")
+        os.kill(attached, signal.SIGKILL)
+        terminal.wait_for("illed")
+        terminal.type("echo a$((20+1))b\n")
+        terminal.wait_for("a21b")
+        wait_until(lambda: is_drawn_as_before(terminal))
+        terminal.type("stty sane; sleep 600\n")
+        wait_until(lambda: any(is_sleeping(pid) for pid in children_of(terminal.process.pid)))
+        assert terminal.mode[3] & termios.ICANON
+        assert terminal.mode[3] & termios.ECHO
+        terminal.press(CTRL_C)
+        terminal.type("echo c$((20+2))d\n")
+        terminal.wait_for("c22d")
+
+
+def is_drawn_as_before(terminal: Terminal) -> bool:
+    """Return True if the cursor is shown."""
+    return terminal.text.rfind("\x1b[?25h") >= terminal.text.rfind("\x1b[?25l")
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_sleeping(pid: int) -> bool:
+    return b"sleep" in Path(f"/proc/{pid}/cmdline").read_bytes()
