@@ -68,6 +68,14 @@ def test_picture_draws_what_a_command_prints(answering: Hive) -> None:
     assert "url(http" not in drawn
 
 
+def test_picture_draws_a_screen_in_which_something_is_typed(answering: Hive) -> None:
+    target = answering.workspace / "out.svg"
+    typed = ["--when", "ready", "half a sentence", "--", "sh", "-c", "echo ready; cat"]
+    done = answering.program(sys.executable, str(EXAMPLES / "picture.py"), str(target), *typed)
+    assert done.returncode == 0, done.stderr
+    assert "half&#160;a&#160;sentence" in target.read_text(encoding="utf-8")
+
+
 EVENT = {"seq": 7, "ts": 1, "kind": "turn_end", "ok": False, "outcome": "crashed", "note": 'said "no" & $(id) --'}
 EVENT |= {"message_state": "dead", "denied": 2}
 
