@@ -25,6 +25,7 @@ from tests.benchmarks.rows import HEAD, Row, failed_row, figure_to_row, line, ma
 BENCHMARKS = (
     "first-word",
     "line-to-eye",
+    "console",
     "start-up",
     "idle",
     "memory",

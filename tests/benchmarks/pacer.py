@@ -1,7 +1,7 @@
-"""A program that writes at a steady rate, and when: `pacer.py lines RATE COUNT GATE` or `socket RATE COUNT FD`.
+"""A program that writes at a steady rate, and when: `pacer.py lines|texts RATE COUNT GATE` or `socket RATE COUNT FD`.
 
-As a claude it waits for its prompt and the gate, then writes lines that say when they were written. Into a socket
-it writes a byte at a time, and at the end when each was written.
+As a claude it waits for its prompt and the gate, then writes lines that say when they were written, or texts of the
+model. Into a socket it writes a byte at a time, and at the end when each was written.
 """
 
 import json
@@ -11,14 +11,15 @@ import sys
 import time
 from collections.abc import Iterator
 
-PAD = "x" * 220
+LINE = b'{"type":"system","subtype":"status","pad":"%s","at":%%d}\n' % (b"x" * 220)
+TEXT = b'{"type":"assistant","message":{"content":[{"type":"text","text":"%s%%d"}]}}\n' % (b"word " * 12)
 
 
 def main() -> None:
     """Do the one or the other."""
     how, rate, count, where = sys.argv[1:5]
-    if how == "lines":
-        write_lines(int(rate), int(count), where)
+    if how in {"lines", "texts"}:
+        write_lines(int(rate), int(count), where, LINE if how == "lines" else TEXT)
     else:
         write_bytes(int(rate), int(count), int(where))
 
@@ -31,13 +32,13 @@ def beats(rate: int, count: int) -> Iterator[int]:
         yield time.monotonic_ns()
 
 
-def write_lines(rate: int, count: int, gate: str) -> None:
+def write_lines(rate: int, count: int, gate: str, line: bytes) -> None:
     """Be a claude."""
     sys.stdin.read()
     while not os.path.exists(gate):  # noqa: PTH110 - pathlib would double the start
         time.sleep(0.01)
     for at in beats(rate, count):
-        os.write(1, b'{"type":"system","subtype":"status","pad":"%s","at":%d}\n' % (PAD.encode(), at))
+        os.write(1, line % at)
     print(json.dumps({"type": "result", "subtype": "success", "is_error": False, "result": "ok"}), flush=True)
 
 
