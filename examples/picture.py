@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Turn what a program shows on a terminal into an SVG: how the README's picture of the console was made. Needs pyte.
 
-examples/picture.py OUT.svg COMMAND…                           all that it prints, until it ends
-examples/picture.py OUT.svg --when WORDS TEXT … -- COMMAND…    waits for the words, types the text; draws the screen
+examples/picture.py OUT.svg COMMAND…                         everything that it prints, until it ends
+examples/picture.py OUT.svg --when WORDS TEXT … -- COMMAND…  waits for the words, types the text; draws the screen
 """
 
 import os

@@ -59,7 +59,7 @@ class ConsoleActions:
 
     def commands(self) -> Sequence[tuple[str, str]]:
         """Return each `/command` with its arguments, and what it does."""
-        return [(f"/{name} {command.arguments}".strip(), command.about) for name, command in slash.COMMANDS.items()]
+        return slash.listed()
 
     def history(self) -> list[str]:
         """Return what was sent from earlier consoles of this agent, oldest first."""

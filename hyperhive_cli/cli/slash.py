@@ -22,6 +22,7 @@ from hyperhive_cli.harness import steering
 from hyperhive_cli.harness.client import AgentClient, LocalClient
 from hyperhive_cli.render.blocks import Block
 from hyperhive_cli.render.console.remarks import listing, remark
+from hyperhive_cli.render.console.typing import DETACH
 from hyperhive_cli.render.document import rows_to_text
 from hyperhive_cli.render.inbox_table import messages_to_spans
 from hyperhive_cli.render.status_rows import Row, budget_to_rows, status_to_rows
@@ -120,9 +121,14 @@ def interrupt(agent: Agent, message: str = "") -> Said:
     yield remark(f"{interrupt_turn(agent.local)}{again}")
 
 
+def listed() -> list[tuple[str, str]]:
+    """Return each `/command` with its arguments, and what it does."""
+    commands = [(f"/{name} {command.arguments}".strip(), command.about) for name, command in COMMANDS.items()]
+    return [*commands, (DETACH, "leave, in attach; the agent goes on")]
+
+
 def _help(_: Agent, __: str) -> Said:
-    names = [(f"/{name} {command.arguments}".strip(), command.about) for name, command in COMMANDS.items()]
-    yield listing([[(f"  {name:<20} ", "head"), (about, "")] for name, about in names])
+    yield listing([[(f"  {name:<20} ", "head"), (about, "")] for name, about in listed()])
 
 
 KEYS = (  # the key, what it does, and whether a plain console knows it

@@ -116,6 +116,8 @@ def test_ctrl_c_stops_only_if_it_comes_twice_soon() -> None:
 def test_ctrl_c_and_ctrl_d_leave_attach_and_ctrl_d_never_stops_run() -> None:
     assert Console(is_attached=True).press("\x03\x03") == [Asked(Act.LEAVE)]
     assert Console(is_attached=True).press("\x04") == [Asked(Act.LEAVE)]
+    assert Console(is_attached=True).press("/detach\r") == [Asked(Act.LEAVE)]
+    assert Console().press("/detach\r") == []
     assert Console().press("\x04") == []
 
 

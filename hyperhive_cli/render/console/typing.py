@@ -12,6 +12,7 @@ AGAIN_S = 2.0  # in which a second Ctrl-C counts
 STOPS = "Ctrl-C again stops the agent; the message of a running turn goes back into the inbox"
 LEAVES = "Ctrl-C again leaves; the agent goes on"
 ONLY_STOPS = "Ctrl-C twice stops the agent"
+DETACH = "/detach"  # as Ctrl-D on an empty line
 STOPPING = "stopping; Ctrl-C again ends it now"
 
 
@@ -80,6 +81,8 @@ class Typing:
         if not text.strip():
             return None
         self._history.add(text)
+        if text.strip() == DETACH:
+            return self.leave()
         if is_command:
             return Asked(Act.COMMAND, text.strip())
         return Asked(Act.SEND, text.removeprefix("/") if text.startswith("//") else text)
