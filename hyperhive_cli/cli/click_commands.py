@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from hyperhive_cli.cli.commands import GLOBALS
 from hyperhive_cli.cli.declared import Command, Group, Parameter
@@ -104,7 +105,8 @@ def _globals_beside(params: list[click.Parameter]) -> Iterator[click.Option]:
 def _apply(name: str, ctx: click.Context, _option: click.Parameter, value: object) -> None:
     root = ctx.find_root()
     if value:
-        root.params[name] = value  # for those who offer completions
+        root.params[name] = value  # for those who offer completions, and `config show`
+        root.set_parameter_source(name, ParameterSource.COMMANDLINE)
         if isinstance(root.obj, Invocation):
             root.obj.apply(**{name: value})
 

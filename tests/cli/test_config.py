@@ -42,6 +42,12 @@ def test_the_first_that_says_something_counts(hive: Hive) -> None:
     assert shown(hive)["model"]["value"] == "workspace"
 
 
+def test_an_agent_that_is_named_behind_the_command_comes_from_the_command_line(hive: Hive) -> None:
+    for words in (["-a", "bee", "config", "show", "--json"], ["config", "show", "--json", "-a", "bee"]):
+        (found,) = hive.call(*words, variables={"HYPERHIVE_AGENT": "wasp"}).json_lines()
+        assert found["settings"]["agent"] == {"value": "bee", "source": "flag", "place": "--agent"}
+
+
 def test_the_settings_reach_the_turn_and_a_flag_goes_first(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
     write_own(hive, f'[run]\nclaude = "{hive.claude}"\ndrain = true\njson = true\nmessage = ["hello", "again"]\n')
@@ -167,7 +173,7 @@ def test_a_duration_is_written_as_people_write_it_wherever_it_comes_from(hive: H
     assert [found[name]["value"] for name in names] == [9000, 90, 86_400, 600]
     said = hive.call("send", "x", "--wait", "--timeout", "soon").refusal(2)
     assert "not a valid duration: 'soon': 90 (seconds), 10m, 2h30m, or 1d" in said
-    assert "not in the range" in hive.call("run", "--drain", "--turn-timeout", "0m").refusal(2)
+    assert "is not more than 0" in hive.call("run", "--drain", "--turn-timeout", "0m").refusal(2)
     path = write_workspace(hive, '[run]\nturn-timeout = "an hour"\n')
     assert hive.call("run", "--drain").refusal(2).startswith(f"{path}:2: not a valid duration: 'an hour'")
     assert hive.call("send", "one", "--wait", "--timeout", "0.01s").stderr.splitlines()[-2].endswith("after 0.01 s")

@@ -77,7 +77,7 @@ def test_what_was_typed_is_printed_if_the_message_started_meanwhile(
     [
         (["9", "x"], 1, "there is no message 9"),
         (["1", " "], 2, "a message must not be empty"),
-        (["x", "y"], 2, "Invalid value"),
+        (["x", "y"], 2, "is not a whole number"),
     ],
 )
 def test_an_edit_that_makes_no_sense_is_refused(words: list[str], status: int, said: str, waiting: Hive) -> None:
