@@ -4,13 +4,19 @@ uvicorn limits the requests being answered (`limit_concurrency`) and the idle ti
 (`timeout_keep_alive`). But its parser accepts a head of any length, and a connection that never sends a request stays
 open forever: 3,000 of them exceed the 1,024 open files that most systems allow.
 
+A response may take as long as its bytes need on a slow link: none of the limits ends it while the client takes bytes.
+
 A connection is a stranger's until one of its requests carries the token. A new stranger may push out another stranger,
 never a connection of the operator.
 """
 
 import asyncio
+import fcntl
 import resource
+import termios
+from array import array
 from asyncio.sslproto import SSLProtocol
+from contextlib import suppress
 from ssl import SSLContext
 from typing import Any
 
@@ -19,6 +25,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 HEAD_LIMIT_BYTES = 64 * 1024  # the request line and the headers
 HEAD_LIMIT_S = 10.0  # from the start of the connection, or the last response, to the end of a head
 REQUEST_LIMIT_S = 60.0  # to receive the body; for a stranger, to take the response too
+STALL_LIMIT_S = 30.0  # a client that takes no byte of its response for so long is disconnected
+LOOK_EVERY_S = 2.0  # whether it has taken some
 HANDSHAKE_LIMIT_S = 10
 MAX_CONNECTIONS = 512
 MAX_STRANGERS = 128
@@ -190,10 +198,29 @@ class BoundedProtocol(HttpToolsProtocol):
             self._limit(None)
 
     def _limit(self, limit_s: float | None) -> None:
-        """Close the connection after `limit_s` seconds; None removes the limit."""
+        """Close the connection after `limit_s` seconds, or once it takes no more of a response; None: no limit."""
         if self._due is not None:
             self._due.cancel()
-        self._due = None if limit_s is None else self.loop.call_later(limit_s, self._all.abort, self.transport)
+        self._due = None if limit_s is None else self.loop.call_later(limit_s, self._end, limit_s)
+
+    def _end(self, limit_s: float, left_before: int = 0, stalled_s: float = 0.0) -> None:
+        """Close the connection, but not in the middle of a response of which the client still takes bytes."""
+        left = self.transport.get_write_buffer_size() + _unsent_bytes(self.transport)
+        stalled_s = stalled_s + LOOK_EVERY_S if left == left_before else 0.0
+        if left and stalled_s < STALL_LIMIT_S:
+            self._due = self.loop.call_later(LOOK_EVERY_S, self._end, limit_s, left, stalled_s)
+        elif left_before and not left:  # it has just taken the rest: its next request may take its time
+            self._limit(limit_s)
+        else:
+            self._all.abort(self.transport)
+
+
+def _unsent_bytes(transport: Any) -> int:  # noqa: ANN401 - uvloop's is no Transport
+    """Return how many bytes the kernel holds that the client has not taken."""
+    left = array("i", [0])
+    with suppress(OSError):
+        fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, left)
+    return left[0]
 
 
 class _TlsProtocol(SSLProtocol):

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from hyperhive_cli.web.app import STATIC
 from hyperhive_cli.web.connections import HEAD_LIMIT_BYTES
 from tests.conftest import wait_until
 from tests.forkserver import Forkserver
@@ -19,7 +20,19 @@ from tests.web.site import Site, open_site, plain_environment, telling, web_word
 
 MIB = 1024 * 1024
 FEW_FILES = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))"
+BIG = "/static/vendor/uplot.js"
 HEAD = b"GET /api/state HTTP/1.1\r\nHost: x\r\n"
+
+
+@contextmanager
+def slow_download(site: Site) -> Iterator[socket.socket]:
+    """Ask for a file with so small a buffer that most of it waits at the gateway."""
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(LIMIT_S)
+        client.connect(("127.0.0.1", site.port))
+        client.sendall(f"GET {BIG} HTTP/1.1\r\nHost: {site.host}\r\n\r\n".encode())
+        yield client
 
 
 @contextmanager
@@ -154,3 +167,33 @@ def test_strangers_that_never_finish_the_tls_handshake_make_room_too(
             stack.enter_context(connect(site)).sendall(b"" if n % 2 else b"GET / HTTP/1.1\r\n")
         assert site.get("/api/state")["agent"] == "bee"
         assert site.open_files() < 200
+
+
+def test_a_slow_client_gets_the_whole_of_a_response_that_takes_longer_than_all_limits(
+    state_dir: Path, tmp_path: Path, forkserver: Forkserver
+) -> None:
+    fast = {"web.connections.HEAD_LIMIT_S": 1.0, "web.connections.LOOK_EVERY_S": 0.1}
+    size = len((STATIC / BIG.removeprefix("/static/")).read_bytes())
+    with (
+        open_site(forkserver, web_words(state_dir), plain_environment(tmp_path), tmp_path, constants=fast) as site,
+        slow_download(site) as client,
+    ):
+        received = 0
+        while received < size:
+            time.sleep(0.06)  # more than two seconds in all
+            chunk = client.recv(4096)
+            assert chunk, f"cut after {received} bytes"
+            received += len(chunk)
+        wait_until(lambda: is_cut(client))  # once all was taken, the next head is waited for as ever
+
+
+def test_a_client_that_takes_nothing_of_a_response_is_dropped(
+    state_dir: Path, tmp_path: Path, forkserver: Forkserver
+) -> None:
+    limits = {"HEAD_LIMIT_S": 1.0, "LOOK_EVERY_S": 0.1, "STALL_LIMIT_S": 0.3}
+    fast = {f"web.connections.{name}": limit_s for name, limit_s in limits.items()}
+    with open_site(forkserver, web_words(state_dir), plain_environment(tmp_path), tmp_path, constants=fast) as site:
+        idle = site.idle_files()
+        with slow_download(site):
+            wait_until(lambda: site.open_files() > idle)
+            wait_until(lambda: site.open_files() == idle)
