@@ -60,8 +60,23 @@ class PanelFiles:
         Browsers that the old one let in are no longer told of anything.
         """
         token = self._store(new_token(), replace=True)
-        self.push_file.unlink(missing_ok=True)
+        with self.changing_push():
+            self.push_file.unlink(missing_ok=True)
         return token
+
+    @contextmanager
+    def changing_push(self) -> Iterator[None]:
+        """Keep other processes from changing `push_file` during the block; raises StoreError."""
+        try:
+            make_folder(self.folder)
+            descriptor = open_file(self.folder / "push.lock", os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            raise StoreError(f"{self.folder} cannot be written: {error.strerror}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def _read(self) -> str:
         content = read_file(self.token_file, _LIMIT_BYTES)

@@ -4,10 +4,8 @@ The gateway looks at the agents as long as a browser wants to be told. Which bro
 told, is in a file beside the token, for all gateways that share it: each need is told once, by the first that sees it.
 """
 
-import fcntl
 import hashlib
 import json
-import os
 import time
 import urllib.error
 import urllib.request
@@ -20,7 +18,7 @@ import anyio
 from anyio.to_thread import run_sync
 
 from hyperhive_cli.core.errors import HyperhiveError, RefusedError, StoreError
-from hyperhive_cli.core.files import make_folder, open_file, read_file, write_file
+from hyperhive_cli.core.files import make_folder, read_file, write_file
 from hyperhive_cli.core.status import status_meaning
 from hyperhive_cli.web.access import PanelFiles
 
@@ -51,7 +49,7 @@ class PushFiles:
     """The file of the browsers, and that of the key that signs; both 0600. Blocking; methods raise StoreError."""
 
     def __init__(self, files: PanelFiles) -> None:
-        self._folder = files.folder
+        self._panel = files
         self._key = files.folder / "push-key.pem"
         self._wanted = files.push_file
 
@@ -61,7 +59,7 @@ class PushFiles:
 
         try:
             if not self._key.exists():
-                make_folder(self._folder)
+                make_folder(self._panel.folder)
                 with suppress(FileExistsError):  # another gateway was faster
                     write_file(self._key, SigningKey.new(), replace=False)
             return SigningKey(read_file(self._key, _LIMIT_BYTES))
@@ -107,17 +105,8 @@ class PushFiles:
 
     @contextmanager
     def _changing(self) -> Iterator[Wanted]:
-        """Keep other gateways from changing the file during the block."""
-        try:
-            make_folder(self._folder)
-            descriptor = open_file(self._folder / "push.lock", os.O_RDWR | os.O_CREAT)
-        except OSError as error:
-            raise StoreError(f"{self._folder} cannot be written: {error.strerror}") from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with self._panel.changing_push():
             yield self.read()
-        finally:
-            os.close(descriptor)
 
     def _write(self, wanted: Wanted) -> None:
         content = {"browsers": [one._asdict() for one in wanted.browsers], "told": wanted.told}

@@ -65,7 +65,7 @@ HOMES = {
     "subprocess": "claude.guard",
     "sys.stdout.buffer": "cli.backup cli.streams demo.replay",  # else a terminal is sent what it must not obey
     "socket": "claude.process control.client control.peer control.server hive.database web.async_client web.server",
-    "fcntl": "store.folder store.holder agent.refresh claude.guard claude.process web.access web.push",
+    "fcntl": "store.folder store.holder agent.refresh claude.guard claude.process web.access",
     "threading": """
         render.display_file store.wal harness.live_console harness.terminal_loop
         cli.agents_table cli.attach cli.console cli.streams
