@@ -152,6 +152,8 @@ def test_a_turn_is_drawn_with_everything_in_it(browser: Browser, hive: Hive, fak
         the_tries(window)
         the_menu(window, hive, first)
         assert window.axe() == []
+        the_absence(window, hive)
+        the_address(window, url)
 
 
 def named(turn: Locator, name: str) -> Locator:
@@ -283,6 +285,29 @@ def the_menu(window: Window, hive: Hive, turn: Locator) -> None:
     turn.locator(".more-b").click()
     window.page.get_by_role("button", name="Send again").click()
     assert window.field.input_value() == "Please fix `test_claim`.\nThen push."
+
+
+def the_absence(window: Window, hive: Hive) -> None:
+    """A line above the first turn that no one has seen says what happened meanwhile."""
+    seen = shown_numbers(hive.state_dir)[30]  # in the first turn
+    stored = f"JSON.stringify({{seq: {seen}, at: Date.now() - 3 * 3600e3}})"
+    window.page.add_init_script(f"localStorage.setItem('hyperhive-seen//{hive.status()['agent']}', {stored})")
+    window.page.reload()
+    away = window.page.locator(".away")
+    away.wait_for()
+    assert "3 h: 3 turns, 1 ok, 2 failed" in text_of(away)
+    away.get_by_role("button", name="To the failure").click()
+    window.page.locator("details.tries[open] .turn:focus").wait_for()
+
+
+def the_address(window: Window, url: str) -> None:
+    """The address of a turn opens it, and one that is not there is said to be missing."""
+    base, _, token = url.partition("#")
+    window.page.goto(f"{base}agents/workspace/turns/2#{token}")
+    window.page.locator(".turn[data-turn='2']:focus").wait_for()
+    window.expected = ("status of 404",)
+    window.page.goto(f"{base}agents/workspace/turns/99#{token}")
+    window.wait_text(".note", "Turn 99 cannot be shown")
 
 
 # The block at the top of the feed, and where it is, once nothing moves any more.
