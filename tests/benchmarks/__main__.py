@@ -36,6 +36,7 @@ BENCHMARKS = (
     "fan-out",
     "followers",
     "web",
+    "feed-page",
     "history",
     "hive",
 )
