@@ -93,7 +93,7 @@ OTHERWISE = {
     "control.address": "the folder of a socket, of which nothing is read",
     "cli.own_turn": "/proc",
     "control.peer": "/proc",
-    "web.app": "the page itself",
+    "web.assets": "the files of the page",
     "web.push": "an address of the network",
     "demo.replay": "the package's recordings",
     "store.backup": "an archive in a new folder, and a tar in a file that is open",

@@ -367,7 +367,7 @@ def test_everything_says_the_same_share_of_a_context(used: int, share: str) -> N
     found = FOUND | {"context_tokens": used}
     assert words_of(found, "context").endswith(f"({share})")
     assert agent_to_values(found, NOW)[PIPED_AGENT.index("context")] == share
-    facts = "".join(words for words, _ in facts_row(StatusFields(found), 80, ""))
+    facts = "".join(words for words, _ in facts_row(StatusFields(found), 80))
     assert f"context {share} " in facts
     script = (SOURCE / "hyperhive_cli/web/static/js/agent_state.js").read_text(encoding="utf-8")
     assert "Math.min(99, Math.max(1, Math.round(share * 100)))" in script
