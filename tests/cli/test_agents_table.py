@@ -1,6 +1,7 @@
 """`agents --watch` on a terminal: moved in, attached from, and left in every way."""
 
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -70,6 +71,39 @@ def test_a_person_moves_attaches_comes_back_and_leaves(two: dict[str, Hive], hiv
         wait_until(lambda: not any(KEYS in row for row in terminal.rows))
     assert len(two["second"].messages()) == 4
     assert two["first"].messages() == []
+
+
+@pytest.mark.parametrize("size", [(40, 10), (80, 24)])
+def test_golden_screens(size: tuple[int, int], two: dict[str, Hive], hive: Hive, home: Path) -> None:
+    with on_terminal(hive, *watch(hive, home), size=size) as terminal:
+        terminal.wait_for(KEYS)
+        terminal.press(b"j")
+        terminal.wait_for("› second")
+        shown = [re.sub(r"\S+ min ago", "just now", row) for row in terminal.rows]
+        assert "\n".join(shown).rstrip().split("\n") == SCREENS[size]
+    assert two
+
+
+SCREENS = {
+    (40, 10): [
+        "  AGENT   STATE      WAITING  DEAD",
+        "  first   - stopped        0     0",
+        "› second  - stopped        0     1",
+        "second · stopped",
+        "2 agents: 2 stopped · $0.0001 today",
+        "Enter attach · q leave · p pause",
+    ],
+    (80, 24): [
+        "",
+        "  AGENT   STATE      MODEL  CONTEXT  WAITING  DEAD    TODAY  LAST 5  ACTIVE",
+        "  first   - stopped  haiku       1%        0     0  $0.0001  ✓       just now",
+        "› second  - stopped  haiku        -        0     1       $0  ✗       just now",
+        "",
+        "second · stopped",
+        "2 agents: 2 stopped · $0.0001 today",
+        "Enter attach · q leave · p pause · r resume · ↑ ↓ choose",
+    ],
+}
 
 
 def test_an_agent_is_paused_and_resumed_with_and_without_a_harness(

@@ -323,7 +323,7 @@ def test_the_inbox_lists_what_waits_runs_or_is_dead(hive: Hive, fake_claude: Fak
     assert everything[2]["body"] == "three\n\x1b[31mred"
     assert everything[0].keys() == {
         "id", "key", "sender", "body", "raw", "state", "attempts", "deliveries", "acted", "not_before", "reason",
-        "created", "changed", "uid",
+        "created", "changed", "uid", "start", "edited",
     }  # fmt: skip
 
 
