@@ -32,7 +32,7 @@ def backup(invocation: Invocation, file: Path, *, force: bool, as_json: bool) ->
               hyperhive backup - > agent.tar.gz
               hyperhive -a NEW restore agent.tar.gz
     """  # noqa: D301 - click's own mark
-    paths = invocation.paths()
+    paths = invocation.local(may_be_new=False).paths
     if str(file) != "-":
         contents = write_backup(paths, file.absolute(), force=force)
         size_bytes = file.stat().st_size

@@ -19,6 +19,7 @@ from hyperhive_cli.claude.program import find_claude
 from hyperhive_cli.cli.configured import as_json_option, of_workspace, run_context
 from hyperhive_cli.cli.declared import command, pass_context, pass_invocation
 from hyperhive_cli.cli.invocation import Invocation, hive_option, is_plain, is_utf8, paint, print_json, print_lines
+from hyperhive_cli.cli.slips import in_our_words
 from hyperhive_cli.cli.width import columns
 from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import HyperhiveError
@@ -82,7 +83,7 @@ def examine(
             claude, passed, skips = (found.params[name] for name in ("claude", "passed", "skip_permissions"))
             machine, hive = found.params["machine"], found.params["hive"] if hive is None else hive
     except click.UsageError as error:
-        first = wrong("settings", error.format_message(), "hyperhive config show")
+        first = wrong("settings", in_our_words(error, ["run"]).message, "hyperhive config show")
     except HyperhiveError as error:
         first = wrong("settings", error.message, error.hint or "hyperhive config show")
     try:

@@ -16,6 +16,7 @@ from hyperhive_cli.cli.declared import argument, command, option, pass_context, 
 from hyperhive_cli.cli.displays import StaticDisplay, display_file, keep_lines, named_json
 from hyperhive_cli.cli.invocation import Invocation, hive_option, printable
 from hyperhive_cli.cli.run_config import build_config, read_options
+from hyperhive_cli.cli.slips import in_our_words
 from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import UsageError
@@ -130,8 +131,8 @@ def _configure(
         with run_context(ctx, agent.workspace, *words, invocation=own) as context:
             return build_config(read_options(context), own, os.environ)
     except (click.UsageError, UsageError) as error:
-        message = error.format_message() if isinstance(error, click.UsageError) else error.message
-        raise UsageError(f"agent {agent.name!r}: {message}", "hyperhive run -h") from error
+        said = in_our_words(error, ["run"]) if isinstance(error, click.UsageError) else error
+        raise UsageError(f"agent {agent.name!r}: {said.message}", said.hint or "hyperhive run -h") from error
 
 
 def _report(agent: str, words: str) -> None:

@@ -21,6 +21,7 @@ from hyperhive_cli.claude.process import become_subreaper
 from hyperhive_cli.claude.program import find_claude
 from hyperhive_cli.cli.configured import run_context
 from hyperhive_cli.cli.invocation import bound_workspace
+from hyperhive_cli.cli.slips import in_our_words
 from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import HyperhiveError
@@ -87,8 +88,8 @@ def _locked(ctx: click.Context, paths: AgentPaths, doing: str) -> Iterator[Agent
         with run_context(ctx, workspace) as found:
             claude, passed = found.params["claude"], found.params["passed"]
     except (click.UsageError, HyperhiveError) as error:
-        message = error.format_message() if isinstance(error, click.UsageError) else error.message
-        echo(f"{text.clean(message)}; going on without it", err=True)
+        said = in_our_words(error, ["run"]) if isinstance(error, click.UsageError) else error
+        echo(f"{text.clean(said.message)}; going on without it", err=True)
     try:
         program = find_claude(claude)
     except HyperhiveError as error:

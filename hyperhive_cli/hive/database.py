@@ -52,7 +52,9 @@ def translated_errors(url: str) -> Iterator[None]:
     except errors.InsufficientPrivilege as error:
         raise DeniedError(f"the hive does not allow it: {_first_line(error)}", "hyperhive hive grant") from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        raise AwayError(f"the hive {shown_url(url)} cannot be reached: {_first_line(error)}") from error
+        raise AwayError(
+            f"the hive {shown_url(url)} cannot be reached: {_first_line(error)}", "hyperhive doctor"
+        ) from error
     except psycopg.Error as error:
         raise StoreError(f"the hive {shown_url(url)} refuses: {_first_line(error)}") from error
 

@@ -251,7 +251,7 @@ def test_a_hint_means_the_agent_that_was_named(machine: Machine) -> None:
     "words",
     [
         ["pause"], ["resume"], ["new-session"], ["stop"], ["restart"], ["model", "set", "opus"], ["login"],
-        ["login", "--cancel"], ["logout"], ["compact"], ["cancel"],
+        ["backup", "x.tar.gz"], ["login", "--cancel"], ["logout"], ["compact"], ["cancel"],
         ["inbox", "cancel", "1"], ["budget", "raise", "--day-cost", "5"],
     ],
     ids=" ".join,

@@ -193,7 +193,7 @@ def test_a_plan_that_is_wrong_is_refused(text: str, said: str) -> None:
 def test_what_run_would_refuse_a_host_refuses(database: Database) -> None:
     with database.machines("a", runs=[INIT]) as (a,):
         wrong = write_plan(a, ["bee"], bee='modell = "opus"')
-        assert "agent 'bee': No such option" in a.call("x", "host", wrong).refusal(2)
+        assert "agent 'bee': unknown option: --modell" in a.call("x", "host", wrong).refusal(2)
         assert "file not found" in a.call("x", "host", "nowhere.toml").refusal(2)
         assert "no agent should run on" in a.call("x", "host", write_plan(a, [])).refusal(2)
         assert "is named twice" in a.call("x", "host", "bee=/tmp", "bee=/tmp").refusal(2)
