@@ -92,6 +92,10 @@ class Window:
         found: list[list[int]] = self.page.evaluate(_NUMBERS)
         return [numbers for numbers in found if numbers]
 
+    def try_now(self) -> None:
+        """Let the page try to connect, unless it has done so by itself meanwhile."""
+        self.page.evaluate("() => window.dispatchEvent(new Event('online'))")
+
     def numbers(self) -> list[int]:
         """Return the numbers of all records that the feed shows, in order."""
         return sorted({number for numbers in self.blocks() for number in numbers})
@@ -165,7 +169,14 @@ def gateway(hive: Hive, *arguments: str) -> Iterator[str]:
 
 @contextmanager
 def open_window(
-    browser: Browser, hive: Hive, url: str, size: Sequence[int] = DESKTOP, *, scheme: str = "light", proxy: str = ""
+    browser: Browser,
+    hive: Hive,
+    url: str,
+    size: Sequence[int] = DESKTOP,
+    *,
+    scheme: str = "light",
+    proxy: str = "",
+    script: str = "",
 ) -> Iterator[Window]:
     """Open the address; at the end of the block, check the page's requests and faults."""
     width, height = size
@@ -177,6 +188,8 @@ def open_window(
         ignore_https_errors=True,  # the tests' own certificates
     )
     context.set_default_timeout(1000 * LIMIT_S)
+    if script:
+        context.add_init_script(script)  # runs in each page before its own
     page = context.new_page()
     window = Window(page, url, hive)
     context.on("request", lambda request: window.asked.append(request.url))

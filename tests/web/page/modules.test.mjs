@@ -127,7 +127,7 @@ const LIVE = { ...initialConnection(), phase: "live" };
 const shown = (state, connection = LIVE) => nowOf({ running: true, state: "idle", ...state }, connection, NOON);
 
 test("the now bar says what is wrong with the connection, since when, and when the next attempt is", () => {
-  const lost = { ...initialConnection(), phase: "reconnecting", known: true, lostAt: NOON - 5000, retryAt: NOON + 3500 };
+  const lost = { ...initialConnection(), phase: "reconnecting", liveAt: NOON - 9000, lostAt: NOON - 5000, retryAt: NOON + 3500 };
   const words = (fields) => {
     const { title, soft, facts, wash } = shown({ status: "online" }, { ...lost, ...fields });
     return [title, soft, facts, wash];

@@ -80,7 +80,7 @@ def test_a_page_that_was_cut_off_meanwhile_is_told_when_it_comes_back(
         run(hive, *later)
         assert (stored_numbers(hive.state_dir)[-1] > newest) == (turns > 1)
         wire.mend()
-        window.page.locator(".now [data-verb=reconnect]").dispatch_event("click")
+        window.try_now()
         window.wait_text(".note", REPLACED)
         window.wait_live()
         window.wait_text(".feed", later[-1])

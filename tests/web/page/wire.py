@@ -1,17 +1,27 @@
-"""A connection between browser and gateway that can be cut: a proxy that copies bytes to one address."""
+"""A connection between browser and gateway that can be cut, and be slow: a proxy that copies bytes to one address."""
 
 import contextlib
+import queue
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 
 class Wire:
-    """Copies bytes between its own port and another one, both ways, until it is cut."""
+    """Copies bytes between its own port and another one, both ways, until it is cut.
 
-    def __init__(self, port: int) -> None:
+    `delay_s`: how long bytes take, each way. `rate`: how many bytes a second reach the browser, of all connections.
+    """
+
+    def __init__(self, port: int, *, delay_s: float = 0.0, rate: float | None = None) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
+        self.received = 0  # bytes for the browser
         self._port = port
+        self._delay_s = delay_s
+        self._rate = rate
+        self._free_at = 0.0
+        self._timing = threading.Lock()
         self._open: set[socket.socket] = set()
         self._whole = threading.Event()
         self._whole.set()
@@ -54,13 +64,32 @@ class Wire:
                 self._open |= {near, far}
                 if not self._whole.is_set():  # it was cut meanwhile
                     self._end({near, far})
-                self._start(self._copy, near, far)
-                self._start(self._copy, far, near)
+                usable_at = time.monotonic() + 2 * self._delay_s  # the connection is made first
+                self._start(self._copy, near, far, lambda _, at=usable_at: max(at, time.monotonic()))
+                self._start(self._copy, far, near, self._pass)
 
-    def _copy(self, source: socket.socket, target: socket.socket) -> None:
+    def _copy(self, source: socket.socket, target: socket.socket, passed_at: Callable[[int], float]) -> None:
+        due: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
+        self._start(self._send_when_due, due, source, target)
         with contextlib.suppress(OSError):
-            while data := source.recv(1 << 16):
-                target.sendall(data)
+            while data := source.recv(1 << 14):
+                due.put((passed_at(len(data)) + self._delay_s, data))
+        due.put((0.0, b""))
+
+    def _pass(self, size: int) -> float:
+        """Return when so many bytes for the browser will have passed, after those before them."""
+        with self._timing:
+            self.received += size
+            self._free_at = max(time.monotonic(), self._free_at) + (size / self._rate if self._rate else 0.0)
+            return self._free_at
+
+    def _send_when_due(
+        self, due: "queue.SimpleQueue[tuple[float, bytes]]", source: socket.socket, target: socket.socket
+    ) -> None:
+        with contextlib.suppress(OSError):
+            while (found := due.get())[1]:
+                time.sleep(max(0.0, found[0] - time.monotonic()))
+                target.sendall(found[1])
         self._end({source, target})
 
     def _end(self, sockets: set[socket.socket]) -> None:
@@ -72,9 +101,9 @@ class Wire:
 
 
 @contextlib.contextmanager
-def open_wire(port: int) -> Iterator[Wire]:
+def open_wire(port: int, *, delay_s: float = 0.0, rate: float | None = None) -> Iterator[Wire]:
     """Open a wire to a port of this machine."""
-    wire = Wire(port)
+    wire = Wire(port, delay_s=delay_s, rate=rate)
     try:
         yield wire
     finally:

@@ -1,14 +1,13 @@
 /** The state of every agent of the server, for the overview, the switcher and the bell. */
 
 import { RequestError, prefix } from "./api.js";
+import { OVERVIEW } from "./hub.js";
+import { sharedHub } from "./shared_hub.js";
 import { startAgain } from "./token.js";
 import { triaged } from "./triage.js";
 
 /** @import { AgentState } from "./agent_state.js" */
 /** @import { Api } from "./api.js" */
-
-const REFRESH_EVERY_MS = 3000;
-const REFRESH_HIDDEN_MS = 30_000; // a hidden page still tells of an agent that needs someone
 
 export class Agents {
   /** @param {Api} api @param {AgentState[]} found @param {Record<string, any>} hive */
@@ -16,17 +15,39 @@ export class Agents {
     this.api = api;
     this.found = found;
     this.hive = hive;
-    this.trouble = ""; // why the last refresh failed
-    this.refreshedAt = Date.now();
+    this.trouble = ""; // why nothing is known since `knownAt`
+    this.knownAt = Date.now();
+    /** @type {Set<string>} */
+    this.gone = new Set(); // the agents that were deleted
     /** @type {(() => void)[]} */
     this.listeners = [];
   }
 
+  /** Follow the states of all agents, over the stream that all tabs share. */
   start() {
-    const later = () => setTimeout(work, document.hidden ? REFRESH_HIDDEN_MS : REFRESH_EVERY_MS);
-    const work = () => this.refresh().finally(later);
-    later();
-    document.addEventListener("visibilitychange", () => document.hidden || this.refresh());
+    sharedHub().join(OVERVIEW, { since: null, ts: null }, (message) => this.take(message));
+  }
+
+  /** @param {any} message of the hub */
+  take(message) {
+    if (message.type === "rejoin") return this.start();
+    if (message.type === "overview") this.update(message.data, message.isWhole);
+    else if (message.type === "lost" || message.type === "refused") this.setTrouble(message.reason);
+    this.tell();
+  }
+
+  /** @param {{agents: AgentState[], gone: string[], hive: Record<string, any> | null}} told @param {boolean} isWhole not only what has changed */
+  update({ agents, gone, hive }, isWhole) {
+    const known = isWhole ? [] : this.found.map((one) => [one.agent, one]);
+    const all = new Map([...known, ...agents.map((one) => [one.agent, one])]);
+    for (const name of gone) {
+      all.delete(name);
+      this.gone.add(name);
+    }
+    for (const name of all.keys()) this.gone.delete(name);
+    this.found = [...all.values()];
+    this.hive = hive ?? this.hive;
+    this.setTrouble("");
   }
 
   /** Call back when something may have changed. @param {() => void} listener */
@@ -34,15 +55,25 @@ export class Agents {
     this.listeners.push(listener);
   }
 
+  /** Ask once, after something was done. */
   async refresh() {
     try {
       [this.found, this.hive] = await Promise.all([this.api.get("agents"), this.api.get("hive")]);
-      this.refreshedAt = Date.now();
-      this.trouble = "";
+      this.setTrouble("");
     } catch (error) {
       if (error instanceof RequestError && error.status === 401) return startAgain();
-      this.trouble = error instanceof RequestError ? error.message : String(error);
+      this.setTrouble(error instanceof RequestError ? error.message : String(error));
     }
+    this.tell();
+  }
+
+  /** @param {string} trouble */
+  setTrouble(trouble) {
+    if (!trouble || !this.trouble) this.knownAt = Date.now();
+    this.trouble = trouble;
+  }
+
+  tell() {
     for (const listener of this.listeners) listener();
   }
 

@@ -40,13 +40,6 @@ export class Api {
     return (await this.read(path, signal))[1];
   }
 
-  /** Open a stream of events. @param {string} path @param {AbortSignal} signal @returns {Promise<ReadableStream<Uint8Array>>} */
-  async stream(path, signal) {
-    const response = await this.request(path, { signal, headers: { Accept: "text/event-stream" } });
-    if (!response.body) throw new RequestError(0, "the server sent no stream");
-    return response.body;
-  }
-
   /**
    * Change something. Without a time limit: an operation such as `compact` may take long.
    * @param {string} path @param {Record<string, unknown>} [body] @param {AbortSignal} [signal] @returns {Promise<any>}

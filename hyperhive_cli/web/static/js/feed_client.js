@@ -1,37 +1,41 @@
-/** Carries out the effects of the connection's state machine: requests, the stream, the wait before the next attempt. */
+/** One agent's link to the server: carries out the effects of the connection's state machine. */
 
 import { RequestError } from "./api.js";
-import { PAGE_EVENTS, initialConnection, isOver, step } from "./connection.js";
-import { FrameReader } from "./sse.js";
+import { OPEN_EVENTS, initialConnection, isOver, step } from "./connection.js";
+import { sharedHub } from "./shared_hub.js";
 
 /** @import { Api } from "./api.js" */
 /** @import { Connection, Effect, FeedRecord, Input, Snapshot } from "./connection.js" */
 
-const SILENCE_LIMIT_MS = 40_000; // the server sends a heartbeat every 15 s
-
 /**
  * @typedef {object} FeedListener
  * @property {(records: FeedRecord[]) => void} show show records; they come in order, each once
+ * @property {(records: FeedRecord[], about: {isStart: boolean}) => void} showOlder show records before the first one
  * @property {(missing: number) => void} showGap so many events are gone for good
  * @property {() => void} clear everything shown is void
  * @property {(snapshot: Snapshot) => void} setState the agent's state
+ * @property {(inbox: any) => void} setInbox the agent's inbox: `messages`, and whether there are `more`
  * @property {(connection: Connection) => void} setConnection the connection has changed
+ * @property {(isSlow: boolean) => void} setSlow whether an answer is awaited for longer than usual
  */
 
-/** Reads one agent's feed, history and then live, as long as the page is open. */
+/** Reads one agent's feed, newest events first and then live, as long as the page is open. */
 export class FeedClient {
-  /** @param {Api} api @param {FeedListener} listener */
-  constructor(api, listener) {
+  /** @param {string} agent @param {Api} api @param {FeedListener} listener @param {import("./shared_hub.js").SharedHub} hub */
+  constructor(agent, api, listener, hub = sharedHub()) {
+    this.agent = agent;
     this.api = api;
     this.listener = listener;
+    this.hub = hub;
     this.connection = initialConnection();
     this.abort = new AbortController();
     this.timer = 0;
+    api.onSlow = (isSlow) => listener.setSlow(isSlow);
   }
 
   start() {
     this.handle({ type: "start" });
-    window.addEventListener("online", () => this.retryNow());
+    addEventListener("online", () => this.retryNow());
     document.addEventListener("visibilitychange", () => document.hidden || this.retryNow());
   }
 
@@ -42,136 +46,99 @@ export class FeedClient {
     this.handle({ type: "retry" });
   }
 
+  /** Read the page before a record, or the oldest one; nothing if a page is being read. @param {number} [before] */
+  older(before) {
+    this.handle({ type: "older", before });
+  }
+
+  /** Return one event's record with nothing cut. @param {number} seq @returns {Promise<FeedRecord>} */
+  event(seq) {
+    return this.api.get(`events/${seq}?view=rows`);
+  }
+
   /** @param {Input} input */
   handle(input) {
     const [connection, effects] = step(this.connection, input);
-    const hasChanged = connection.phase !== this.connection.phase || connection.attempt !== this.connection.attempt;
+    const was = this.connection;
     this.connection = connection;
     for (const effect of effects) this.carryOut(effect);
-    if (hasChanged) this.listener.setConnection(connection);
+    if (connection.phase !== was.phase || connection.retryAt !== was.retryAt) this.listener.setConnection(connection);
   }
 
   /** @param {Effect} effect */
   carryOut(effect) {
     switch (effect.do) {
-      case "ask_state":
-        return this.ask("state", (snapshot) => ({ type: "state", snapshot }));
-      case "ask_page":
-        return this.ask(`events?view=rows&${position(effect)}&limit=${PAGE_EVENTS}`, (found) => ({
-          type: "page",
-          records: found.events,
-          reset: found.reset,
-        }));
-      case "open":
-        return this.read(position(effect));
-      case "close":
+      case "ask_open":
+        return this.ask(`open?view=rows&limit=${OPEN_EVENTS}`, (answer) => {
+          this.handle({ type: "opened", answer });
+          if (answer.inbox) this.listener.setInbox(answer.inbox);
+        });
+      case "ask_older":
+        return this.askOlder(effect.before);
+      case "join":
+        return this.hub.join(this.agent, { since: effect.since, ts: effect.ts }, (message) => this.take(message));
+      case "leave":
         clearTimeout(this.timer);
         this.abort.abort();
         this.abort = new AbortController();
-        break;
+        return this.hub.leave(this.agent);
+      case "retry_stream":
+        return this.hub.retry();
       case "retry_in":
         this.timer = setTimeout(() => this.handle({ type: "retry" }), effect.seconds * 1000);
-        break;
+        return;
       case "set_state":
         return this.listener.setState(effect.snapshot);
       case "clear":
         return this.listener.clear();
       case "show":
         return this.listener.show(effect.records);
+      case "show_older":
+        return this.listener.showOlder(effect.records, { isStart: effect.isStart });
       case "gap":
         return this.listener.showGap(effect.missing);
     }
   }
 
-  /** @param {string} path @param {(answer: any) => Input} toInput */
-  async ask(path, toInput) {
+  /** @param {any} message of the hub */
+  take(message) {
+    if (message.type === "inbox") this.listener.setInbox(message.data);
+    else this.handle(message);
+  }
+
+  /** @param {string} path @param {(answer: any) => void} then */
+  async ask(path, then) {
     const { signal } = this.abort;
+    let answer;
     try {
-      const answer = await this.api.get(path, signal);
-      if (!signal.aborted) this.handle(toInput(answer));
+      answer = await this.api.get(path, signal);
     } catch (error) {
-      this.fail(error, signal);
+      if (!signal.aborted) this.fail(error);
+      return;
     }
+    if (!signal.aborted) then(answer);
   }
 
-  /** @param {string} query */
-  async read(query) {
+  /** @param {number} before */
+  async askOlder(before) {
     const { signal } = this.abort;
+    let found = null;
     try {
-      const stream = await notSilent(this.api.stream(`stream?view=rows&${query}&partial=1`, signal));
-      const text = stream.pipeThrough(/** @type {any} */ (new TextDecoderStream()));
-      await this.readFrames(text.getReader(), signal);
-      throw new RequestError(0, "the server ended the stream");
-    } catch (error) {
-      this.fail(error, signal);
+      found = await this.api.get(`events?view=rows&before=${before}&limit=${OPEN_EVENTS}`, signal);
+    } catch {
+      // The stream says what is wrong; scrolling asks again.
     }
-  }
-
-  /** @param {ReadableStreamDefaultReader<string>} reader @param {AbortSignal} signal */
-  async readFrames(reader, signal) {
-    const frames = new FrameReader();
-    while (!signal.aborted) {
-      const { value, done } = await notSilent(reader.read());
-      if (done) return;
-      if (!signal.aborted) this.takeFrames(frames.push(value), signal);
-    }
-  }
-
-  /** @param {import("./sse.js").Frame[]} frames @param {AbortSignal} signal */
-  takeFrames(frames, signal) {
-    /** @type {FeedRecord[]} */
-    let records = [];
-    const flush = () => {
-      if (records.length) this.handle({ type: "records", records });
-      records = [];
-    };
-    for (const frame of frames) {
-      if (frame.event === "message") {
-        records.push(JSON.parse(frame.data));
-        continue;
-      }
-      flush();
-      const found = JSON.parse(frame.data);
-      if (frame.event === "snapshot") this.handle({ type: "snapshot", snapshot: found, now: Date.now() });
-      else if (frame.event === "state") this.handle({ type: "changed", snapshot: found });
-      else if (frame.event === "reset") this.handle({ type: "reset", since: found.since });
-      if (signal.aborted) return; // this stream has been closed: ignore the rest of it
-    }
-    flush();
-  }
-
-  /** @param {unknown} error @param {AbortSignal} signal */
-  fail(error, signal) {
     if (signal.aborted) return;
+    if (found) this.handle({ type: "older_page", before, records: found.events, oldest: found.oldest });
+    else this.handle({ type: "older_failed", before });
+  }
+
+  /** @param {unknown} error */
+  fail(error) {
     const status = error instanceof RequestError ? error.status : 0;
     const reason = error instanceof Error ? error.message : String(error);
     if (status === 401 || status === 403) this.handle({ type: "refused", reason });
     else if (status === 404) this.handle({ type: "gone", reason });
-    else {
-      const words = error instanceof RequestError ? reason : "the connection was lost";
-      this.handle({ type: "lost", reason: words, now: Date.now() });
-    }
-  }
-}
-
-/** Return the query that names the newest record shown. @param {{since: number, ts: number | null}} effect @returns {string} */
-function position({ since, ts }) {
-  return ts === null ? `since=${since}` : `since=${since}&ts=${ts}`;
-}
-
-/**
- * Wait for the stream, or a part of it; rejects if it stays silent for longer than its heartbeat allows.
- * @template T
- * @param {Promise<T>} reading
- */
-async function notSilent(reading) {
-  let timer = 0;
-  const silence = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new RequestError(0, "the server fell silent")), SILENCE_LIMIT_MS);
-  });
-  try {
-    return /** @type {T} */ (await Promise.race([reading, silence]));
-  } finally {
-    clearTimeout(timer);
+    else this.handle({ type: "lost", reason, now: Date.now() });
   }
 }

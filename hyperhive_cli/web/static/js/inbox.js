@@ -37,15 +37,11 @@ export class Inbox {
     this.isReadOnly = Boolean(state.hive);
   }
 
-  async refresh() {
-    try {
-      const { messages, more } = await this.api.get("inbox");
-      this.hasMore = Boolean(more);
-      const isRunning = (/** @type {Record<string, any>} */ one) => Number(one.state === "leased");
-      this.show(messages.sort((/** @type {any} */ one, /** @type {any} */ other) => isRunning(other) - isRunning(one)));
-    } catch {
-      // The banner shows the error; the messages known so far stay.
-    }
+  /** @param {{messages: Record<string, any>[], more: boolean}} inbox */
+  setInbox({ messages, more }) {
+    this.hasMore = more;
+    const isRunning = (/** @type {Record<string, any>} */ one) => Number(one.state === "leased");
+    this.show(messages.toSorted((one, other) => isRunning(other) - isRunning(one)));
   }
 
   /** @param {Record<string, any>[]} messages */
@@ -130,8 +126,8 @@ export class Inbox {
       await this.api.post(`inbox/${id}/${verb}`);
     } catch (error) {
       this.error = errorWords(error);
+      setText(this.words, this.error);
     }
-    await this.refresh();
     this.changed();
   }
 }

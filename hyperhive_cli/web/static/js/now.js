@@ -47,7 +47,7 @@ export function nowOf(state, connection, now) {
 
 /** What is wrong with the connection to the server, null if nothing is. @param {Connection} connection @param {number} now @returns {Now | null} */
 function lossOf(connection, now) {
-  const { phase, reason, lostAt, retryAt, known } = connection;
+  const { phase, reason, lostAt, retryAt, liveAt } = connection;
   /** @type {Action} */
   const retry = { verb: "reconnect", label: "Try now", look: "" };
   if (phase === "refused") {
@@ -60,7 +60,7 @@ function lossOf(connection, now) {
   if (!lostAt || phase === "live" || now - lostAt < QUIET_MS) return null;
   const left = Math.max(0, Math.ceil((retryAt - now) / 1000));
   const soft = phase === "reconnecting" && left ? `trying again in ${left} s` : "trying again";
-  const facts = known ? `What you see is from ${when(lostAt, now)}` : "";
+  const facts = liveAt ? `What you see is from ${when(lostAt, now)}` : "";
   const title = PLAIN_LOSS.includes(reason) ? "Disconnected from the panel’s server" : capital(reason);
   return { mark: "wait", title, wash: "stale", soft, facts, actions: phase === "reconnecting" ? [retry] : [] };
 }

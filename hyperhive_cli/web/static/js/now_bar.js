@@ -30,6 +30,7 @@ export class NowBar {
     this.facts = h("span", "aside num");
     this.buttons = h("span", "doing");
     this.line.append(this.mark, this.title, this.elapsed, this.soft, this.detail, this.gap, this.facts, this.buttons);
+    this.isSlow = false;
     this.drawn = "";
     this.asking = 0;
     setInterval(() => this.draw(), 1000);
@@ -48,6 +49,12 @@ export class NowBar {
     this.draw();
   }
 
+  /** Say that the server has not answered for a while. @param {boolean} isSlow */
+  setSlow(isSlow) {
+    this.isSlow = isSlow;
+    this.draw();
+  }
+
   /** What the bar says now. @returns {Now} */
   get now() {
     return nowOf(this.state, this.connection, Date.now());
@@ -61,7 +68,7 @@ export class NowBar {
     setText(this.elapsed, now.elapsed ?? "");
     setText(this.soft, now.soft ?? "");
     setText(this.detail, now.detail ?? "");
-    setText(this.facts, now.facts ?? "");
+    setText(this.facts, this.isSlow ? "Waiting for the server’s answer" : (now.facts ?? ""));
     this.line.title = now.hint ?? "";
     for (const part of [this.elapsed, this.soft, this.detail, this.facts]) part.hidden = !part.textContent;
     this.gap.hidden = !this.detail.hidden;

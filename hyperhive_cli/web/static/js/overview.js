@@ -127,13 +127,13 @@ export class Overview {
 
   /** What is wrong with the server or the hive. This machine's agents work without the hive. */
   warn() {
-    const { trouble, refreshedAt, hive } = this.agents;
+    const { trouble, knownAt, hive } = this.agents;
     const banner = find(".banner");
     let words = "";
     if (trouble) {
-      words = `Disconnected from the panel’s server: ${trouble}. What you see is from ${timeOfDay(refreshedAt)}.`;
+      words = `Disconnected from the panel’s server: ${trouble}. What you see is from ${timeOfDay(knownAt)}.`;
     } else if (hive.trouble) {
-      const until = hive.age_s === null ? "are not known" : `are as of ${timeOfDay(refreshedAt - hive.age_s * 1000)}`;
+      const until = hive.age_s === null ? "are not known" : `are as of ${timeOfDay(knownAt - hive.age_s * 1000)}`;
       words = `Agents of other machines ${until}: ${oneLine(textOf(hive.trouble), 200)}`;
     }
     banner.hidden = !words;

@@ -1,7 +1,6 @@
-/** One agent's panel: puts the parts together, and decides when to ask for the agent's state again. */
+/** One agent's panel: puts the parts together, and passes on what the link to the server tells. */
 
 import { announcementsOf } from "./announcements.js";
-import { RequestError } from "./api.js";
 import { Bell } from "./bell.js";
 import { Charts } from "./charts.js";
 import { colourSwitch } from "./colours.js";
@@ -27,12 +26,6 @@ import { TranscriptView } from "./transcript_view.js";
 /** @import { Api } from "./api.js" */
 /** @import { Connection, FeedRecord, Snapshot } from "./connection.js" */
 
-const REFRESH_EVERY_MS = 5000; // other commands send messages too, and no event says so
-const REFRESH_LOGIN_EVERY_MS = 1000;
-const SOON_MS = 150;
-const OLDER_EVENTS = 100;
-const REFRESHING_KINDS = new Set(["turn_start", "turn_end", "status_changed", "note"]);
-
 export class Panel {
   /** @param {string} agent @param {Api} api @param {Agents} agents @param {number} turn the turn to open at, 0: the newest */
   constructor(agent, api, agents, turn) {
@@ -42,7 +35,7 @@ export class Panel {
     this.turn = turn;
     /** @type {Record<string, any>} */
     this.state = {};
-    const soon = () => this.refreshSoon();
+    const changed = () => this.setState(this.state); // a part has something else to say
     const actions = (this.actions = new PanelActions(this));
     this.header = new Header(
       agent,
@@ -50,14 +43,14 @@ export class Panel {
       () => actions.chooseModel(),
     );
     this.nowBar = new NowBar((action) => actions.act(action));
-    const source = new Source(agent, api, this, sendAgain);
+    this.client = new FeedClient(agent, api, this);
+    const source = new Source(agent, api, this.client, sendAgain);
     this.transcript = new TranscriptView(find(".feed"), find(".jump"), source);
     const local = (/** @type {import("./commands.js").Local} */ what) => actions.openLocal(what);
-    this.composer = new Composer(agent, api, outbox, { changed: soon, local });
-    this.inbox = new Inbox(api, soon);
-    this.login = new Login(api, soon);
+    this.composer = new Composer(agent, api, outbox, { changed, local });
+    this.inbox = new Inbox(api, changed);
+    this.login = new Login(api, changed);
     this.charts = new Charts(api);
-    this.client = new FeedClient(api, this);
     this.switcher = new Switcher(agents, agent);
     this.bell = new Bell(agents);
     const turns = async () => (await this.api.get("turns?limit=40")).turns;
@@ -69,9 +62,6 @@ export class Panel {
     );
     this.keyboard = new Keyboard(actions.shortcuts());
     this.announcer = find(".announcer");
-    this.timer = 0;
-    this.soonTimer = 0;
-    this.isRefreshing = false;
   }
 
   start() {
@@ -80,12 +70,10 @@ export class Panel {
     find(".find").addEventListener("click", () => this.palette.show());
     this.wireTabs();
     tellNews(this.agents);
-    this.agents.onChange(() => this.showInTab());
+    this.agents.onChange(() => this.lookAtAgents());
     this.agents.start();
-    document.addEventListener("visibilitychange", () => document.hidden || this.refreshSoon());
     this.client.start();
     outbox.start();
-    this.refreshLater();
   }
 
   // --- called by the feed's client ---
@@ -99,7 +87,6 @@ export class Panel {
     this.nowBar.setState(this.state);
     const announced = records.flatMap(announcementsOf);
     if (announced.length) setText(this.announcer, announced.slice(-3).join(". "));
-    if (records.some((record) => REFRESHING_KINDS.has(record.kind))) this.refreshSoon();
   }
 
   /** The number of the newest turn, which no field of the state has. @param {FeedRecord[]} records */
@@ -131,6 +118,16 @@ export class Panel {
     this.showInTab();
   }
 
+  /** @param {{messages: Record<string, any>[], more: boolean}} inbox */
+  setInbox(inbox) {
+    this.inbox.setInbox(inbox);
+  }
+
+  /** @param {boolean} isSlow */
+  setSlow(isSlow) {
+    this.nowBar.setSlow(isSlow);
+  }
+
   /** @param {Connection} connection */
   setConnection(connection) {
     this.header.setConnection(connection);
@@ -142,39 +139,14 @@ export class Panel {
     this.transcript.setComplete();
     if (this.turn) this.actions.toTurn(this.turn);
     this.turn = 0;
-    this.refreshSoon();
+    outbox.retryNow();
   }
 
-  // --- the agent's state beside the events ---
-
-  refreshSoon() {
-    if (this.soonTimer) return;
-    this.soonTimer = setTimeout(() => {
-      this.soonTimer = 0;
-      this.refresh();
-    }, SOON_MS);
-  }
-
-  refreshLater() {
-    clearTimeout(this.timer);
-    const wait = Login.isInProgress(this.state) ? REFRESH_LOGIN_EVERY_MS : REFRESH_EVERY_MS;
-    this.timer = setTimeout(() => (document.hidden ? this.refreshLater() : this.refresh()), wait);
-  }
-
-  async refresh() {
-    if (this.client.connection.phase === "live" && !this.isRefreshing) {
-      this.isRefreshing = true;
-      try {
-        const [snapshot] = await Promise.all([this.api.get("state"), this.inbox.refresh()]);
-        this.setState(snapshot);
-      } catch (error) {
-        // The stream reports every other error, and the now bar shows it; but it stays open when its agent is gone.
-        if (error instanceof RequestError && error.status === 404)
-          this.client.handle({ type: "gone", reason: error.message });
-      }
-      this.isRefreshing = false;
-    }
-    this.refreshLater();
+  /** The stream of an agent stays open when the agent is deleted: the overview tells of it. */
+  lookAtAgents() {
+    const isGone = this.agents.gone.has(this.agent) && this.client.connection.phase === "live";
+    if (isGone) this.client.handle({ type: "gone", reason: `there is no agent '${this.agent}'` });
+    this.showInTab();
   }
 
   showInTab() {

@@ -45,7 +45,6 @@ export class PanelActions {
     const limit = number(this.panel.state.budget?.today?.limit_usd) ?? 0;
     askAmount(limit, async (amount) => {
       await this.panel.api.post("budget/raise", { amount });
-      this.panel.refreshSoon();
     });
   }
 
@@ -53,7 +52,6 @@ export class PanelActions {
     if (this.panel.state.hive) return; // it is set on the agent's own machine
     askModel(string(this.panel.state.model), async (model) => {
       await this.panel.api.post("model", { model });
-      this.panel.refreshSoon();
     });
   }
 
