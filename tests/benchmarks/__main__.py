@@ -37,6 +37,7 @@ BENCHMARKS = (
     "followers",
     "web",
     "feed-page",
+    "opening",
     "history",
     "hive",
 )

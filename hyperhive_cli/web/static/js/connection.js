@@ -99,7 +99,7 @@ export function step(was, input) {
       return was.hasJoined ? afterSnapshot(was, input.snapshot, input.now) : [was, []];
     case "records":
       if (was.phase !== "live") return [was, []];
-      return isOtherHistory(was, input.records) ? startAgain(was) : takeRecords(was, input.records);
+      return isOtherHistory(was, input.records) ? reopen(was) : takeRecords(was, input.records);
     case "changed":
       return was.phase === "live" ? afterChange(was, input.snapshot) : [was, []];
     case "reset":
@@ -189,14 +189,14 @@ function joinAgent(was, effects) {
 /** @param {Connection} was @param {Snapshot} snapshot @param {number} now @returns {Step} */
 function afterSnapshot(was, snapshot, now) {
   const isFarBehind = was.phase === "reconnecting" && was.known && snapshot.seq - was.last > MISSED_EVENTS;
-  if (isRenumbered(was, snapshot) || (isFarBehind && snapshot.stored !== false)) return startAgain(was);
+  if (isRenumbered(was, snapshot) || (isFarBehind && snapshot.stored !== false)) return reopen(was);
   const times = was.phase === "live" ? {} : { liveAt: now, lostAt: 0 };
   return [{ ...was, ...bootOf(was, snapshot), ...times, phase: "live", reason: "" }, [{ do: "set_state", snapshot }]];
 }
 
 /** @param {Connection} was @param {Snapshot} snapshot @returns {Step} */
 function afterChange(was, snapshot) {
-  if (isRenumbered(was, snapshot)) return startAgain(was);
+  if (isRenumbered(was, snapshot)) return reopen(was);
   return [{ ...was, ...bootOf(was, snapshot) }, [{ do: "set_state", snapshot }]];
 }
 
@@ -250,7 +250,7 @@ function afterReset(was, since) {
 }
 
 /** @param {Connection} was @returns {Step} */
-function startAgain(was) {
+function reopen(was) {
   return [{ ...was, phase: "connecting", hasJoined: false, wants: null, reason: "" }, [{ do: "leave" }, { do: "ask_open" }]];
 }
 
