@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 TOPICS = (
     "first-hour", "running", "messages", "watching", "outcomes", "troubleshooting",
     "configuration", "notifications", "budgets", "sessions", "backups", "files", "security",
-    "panel", "events", "api", "hive", "hive-setup", "architecture", "speed", "changes", "commands",
+    "panel", "events", "api", "hive", "hive-setup", "architecture", "page", "speed", "changes",
+    "commands",
 )  # fmt: skip
 DOCS = Path(__file__).parents[1] / "docs"
 WIDEST = 96  # longer lines are hard to read
