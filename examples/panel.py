@@ -23,7 +23,7 @@ def take_picture(url: str, target: str, scheme: Literal["light", "dark"]) -> Non
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=scheme)
         page.goto(url)
         page.locator("body[data-phase=live]").wait_for()
-        page.locator(".usage").get_by_text("turn").first.wait_for()
+        page.locator(".charts .chart").first.wait_for()
         page.locator(".inbox li, .inbox-words:not(:empty)").first.wait_for()
         page.screenshot(path=target, animations="disabled")
         browser.close()

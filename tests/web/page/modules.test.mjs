@@ -10,6 +10,8 @@ import { initialConnection } from "../../../hyperhive_cli/web/static/js/connecti
 import { Drafts } from "../../../hyperhive_cli/web/static/js/drafts.js";
 import { money, span, when } from "../../../hyperhive_cli/web/static/js/figures.js";
 import { nowOf } from "../../../hyperhive_cli/web/static/js/now.js";
+import { budgetBars, chartsOf, fateOf, newestOf, outcomesWords } from "../../../hyperhive_cli/web/static/js/figures_of_turns.js";
+import { isEditable, metaOf, moved, reasonOf, replaced, sectionsOf, targetOf } from "../../../hyperhive_cli/web/static/js/queue.js";
 import { FrameReader } from "../../../hyperhive_cli/web/static/js/sse.js";
 import { newsOf, triaged } from "../../../hyperhive_cli/web/static/js/triage.js";
 import { lineRanges } from "../../../hyperhive_cli/web/static/js/text.js";
@@ -289,4 +291,64 @@ test("the first lines of a text are found without copying it", () => {
   assert.deepEqual(lines("\na\n\nb \n", 3), [["a", "", "b"], 0]);
   assert.deepEqual(lines("1\n2\n3\n4", 3), [["1", "2", "3", "4"], 0]);
   assert.deepEqual(lines("1\n2\n3\n4\n5", 3), [["1", "2", "3"], 2]);
+});
+
+test("the inbox is sorted into what waits, is scheduled, needs a person and failed", () => {
+  const now = 1_000_000;
+  const message = (id, state, more = {}) => ({ id, state, sender: "ci", body: "x", not_before: 0, deliveries: 0, created: now - 240_000, ...more });
+  const parts = sectionsOf(
+    [
+      message(1, "leased"),
+      message(4, "ready"),
+      message(2, "ready", { not_before: now + 9_000 }),
+      message(3, "ready", { not_before: now + 5_000 }),
+      message(5, "ready", { not_before: now + 24_000, deliveries: 1 }),
+      message(6, "held", { deliveries: 1 }),
+      message(7, "dead", { deliveries: 3, reason: "it crashed" }),
+      message(8, "ready", { not_before: now - 5_000, edited: 1 }),
+    ],
+    now,
+  );
+  const ids = Object.fromEntries(Object.entries(parts).map(([name, all]) => [name, all.map(({ id }) => id)]));
+  assert.deepEqual(ids, { needs: [6], waiting: [4, 5, 8], scheduled: [3, 2], dead: [7] });
+  const [plain, again, edited] = parts.waiting.map((one) => metaOf(one, "waiting", now));
+  assert.deepEqual([plain, again, edited], ["ci #4 · 4 min", "ci #5 · 2nd try in 0:24", "ci #8 · 4 min · edited"]);
+  assert.equal(metaOf(parts.dead[0], "dead", now), "ci #7 · 3 tries");
+  assert.equal(reasonOf(parts.dead[0]), "it crashed");
+  assert.deepEqual(parts.waiting.map(isEditable), [true, false, true]);
+});
+
+test("a message is moved before the one that takes the place behind it", () => {
+  const messages = [1, 2, 3, 4].map((id) => ({ id }));
+  for (const [id, place, before] of [[3, 0, 1], [1, 1, 3], [1, 3, null], [4, 9, undefined], [1, -1, undefined], [2, 1, undefined]]) {
+    assert.equal(targetOf([1, 2, 3, 4], id, place), before);
+    if (before !== undefined) assert.equal(moved(messages, id, before).findIndex((one) => one.id === id), place);
+  }
+  assert.deepEqual(replaced([{ id: 1, body: "a", cut: true }], { id: 1, body: "b" }), [{ id: 1, body: "b", cut: false }]);
+});
+
+test("a bar of the strip says by its height what became of a turn", () => {
+  const turns = [{ outcome: "ok" }, { outcome: "ok", denied: 2 }, { outcome: "stalled" }, { outcome: "new" }];
+  assert.deepEqual(turns.map(fateOf), ["ok", "waited", "failed", "failed"]);
+  assert.equal(outcomesWords(turns), "Outcomes: 1 ok, 2 failed, 1 waited");
+});
+
+test("a chart without a value says so, and another shows its newest one", () => {
+  const turn = { input_tokens: 10, cache_read_input_tokens: 90, output_tokens: 0, cost_usd: 0.18, context_tokens: null };
+  const [context, dollars, input, output] = chartsOf([turn, { ...turn, cost_usd: null }]);
+  assert.deepEqual(newestOf(context), { at: -1, value: null });
+  assert.deepEqual(newestOf(dollars), { at: 0, value: 0.18 });
+  assert.deepEqual([input.title, input.values], ["Tokens in, 90 % cached", [100, 100]]);
+  assert.deepEqual([newestOf(output).value, output.none], [null, "None yet"]);
+});
+
+test("a budget is a bar for each limit, and figures without one", () => {
+  const budget = { limits: { day_cost: 10, turn_tokens: 1000 }, today: { cost_usd: 10.04, limit_usd: 10 }, turn: { tokens: 250 } };
+  const words = ({ name, used, limit, share }) => [name, used, limit, share];
+  assert.deepEqual(budgetBars({ budget, today: { input_tokens: 3_100_000 } }).map(words), [
+    ["Today", "$10.04", "$10", 1],
+    ["Tokens of this turn", "250", "1k", 0.25],
+    ["Tokens today", "3.1M", "", null],
+  ]);
+  assert.deepEqual(budgetBars({ today: { cost_usd: 4.12 } }).map(words)[0], ["Today", "$4.12", "", null]);
 });

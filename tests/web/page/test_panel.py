@@ -12,7 +12,6 @@ from playwright.sync_api import Browser, Locator
 
 from tests.conftest import CHROMIUM, FakeClaude, wait_until
 from tests.harness import BAD_REQUEST, SOURCE, TEXT, Hive, gated, outcomes
-from tests.store.made_messages import hold
 from tests.web.page.browser import NO_CHROMIUM, PHONE, Window, gateway, open_window
 
 PAGE = "https://claude.ai/oauth/authorize?fake"
@@ -33,7 +32,7 @@ def test_each_control_does_what_the_command_line_does(browser: Browser, hive: Hi
         window.wait_text(".inbox li", "second")
         window.page.get_by_role("button", name="cancel message 2").click()
         wait_until(lambda: [one["state"] for one in hive.messages("--all")] == ["leased", "cancelled"])
-        window.wait_text(".inbox", "first")
+        window.wait_text(".inbox-words", "Nothing waits.")
         window.say("/pause")
         window.wait_text(".now .title", "Paused")
         fake_claude.touch("go on")
@@ -56,9 +55,9 @@ def test_each_control_does_what_the_command_line_does(browser: Browser, hive: Hi
         program.wait_for(lambda event: event["kind"] == "turn_end" and event["turn_id"] == 3)
         assert outcomes(program.events()) == ["ok", "cancelled", "ok"]
         assert hive.messages("--all")[-1]["body"] == "/cancel"
-        window.wait_text(".plots figcaption", "2 ok of 3")
+        window.wait_text(".charts dt", "2 ok, 1 cancelled")
         assert sum("/api/turns" in url for url in window.asked) <= 3  # one for each turn that has ended
-        assert window.page.locator(".plots canvas").count() == 4
+        assert window.page.locator(".charts svg").count() == 4
         the_mistakes(window, hive)
         window.check_rows()
 
@@ -96,16 +95,6 @@ def the_mistakes(window: Window, hive: Hive) -> None:
 
 
 @pytest.mark.exhaustive
-def test_a_long_message_is_read_when_it_is_unfolded(browser: Browser, hive: Hive) -> None:
-    hive.call("send", f"{'much ' * 1_000}and the end")
-    with gateway(hive) as url, open_window(browser, hive, url) as window:
-        window.wait_text(".inbox li", "much")
-        assert "and the end" not in window.page.locator(".inbox li").inner_text()
-        window.page.locator(".inbox li summary").click()
-        window.wait_text(".inbox li .more", "and the end")
-
-
-@pytest.mark.exhaustive
 def test_a_dead_message_is_tried_again_and_a_compaction_is_waited_for(
     browser: Browser, hive: Hive, fake_claude: FakeClaude
 ) -> None:
@@ -113,32 +102,14 @@ def test_a_dead_message_is_tried_again_and_a_compaction_is_waited_for(
     fake_claude.script(BAD_REQUEST, TEXT, compact)
     with hive.run("--message", "one") as program, gateway(hive) as url, open_window(browser, hive, url) as window:
         program.wait_for_kind("turn_end", outcome="bad_request")
-        window.wait_text(".inbox .reason", "non-empty")
-        window.page.get_by_role("button", name="retry message 1").click()
+        window.wait_text(".queue.dead .why", "non-empty")
+        window.page.get_by_role("button", name="Run again: message 1").click()
         program.wait_for_kind("turn_end", outcome="ok")
-        window.wait_text(".inbox-words", "The inbox is empty.")
+        window.wait_text(".inbox-words", "Nothing waits.")
         window.say("/compact")
         window.wait_text(".reply.fine", "compacted")
         window.wait_text(".divide", "Context compacted")
         window.check_rows()
-
-
-@pytest.mark.exhaustive
-def test_a_held_message_is_shown_with_its_reason_and_tried_again_or_cancelled(
-    browser: Browser, hive: Hive, fake_claude: FakeClaude
-) -> None:
-    fake_claude.script(TEXT)
-    inbox = hive.state_dir / "hyperhive-inbox.sqlite"
-    for reason in ("claude asks to run Bash", "claude asks to run Write"):
-        hold(inbox, reason)
-    with hive.run() as program, gateway(hive) as url, open_window(browser, hive, url) as window:
-        window.wait_text(".inbox .warn", "held")
-        window.wait_text(".inbox .reason.warn", "claude asks to run Bash")
-        window.page.get_by_role("button", name="retry message 1").click()
-        program.wait_for_kind("turn_end", message_id=1, outcome="ok")
-        window.page.get_by_role("button", name="cancel message 2").click()
-        window.wait_text(".inbox-words", "The inbox is empty.")
-    assert [message["state"] for message in hive.messages("--all")] == ["done", "cancelled"]
 
 
 @pytest.mark.exhaustive
@@ -273,7 +244,7 @@ def test_there_are_no_serious_accessibility_faults_and_nothing_is_too_wide_for_a
     with hive.run(), gateway(hive) as url:
         for scheme in ("light", "dark"):
             with open_window(browser, hive, url, scheme=scheme) as window:
-                window.wait_text(".plots figcaption", "outcomes")
+                window.wait_text(".charts dt", "Outcomes")
                 window.page.locator(".feed details").first.locator("summary").click()
                 assert window.axe() == []
         with open_window(browser, hive, url, PHONE) as window:
@@ -282,7 +253,7 @@ def test_there_are_no_serious_accessibility_faults_and_nothing_is_too_wide_for_a
                 window.page.locator(".tabs").get_by_role("button", name=tab).click()
                 assert overflowing(window.page.locator("body")) == []
                 assert window.axe() == []
-            wait_until(lambda: window.page.locator(".plots canvas").count() == 4)
+            wait_until(lambda: window.page.locator(".charts svg").count() == 4)
             window.page.locator(".tabs").get_by_role("button", name="Feed").click()
             window.say("/model " + "y" * 100)
             window.wait_text(".reply", "Model set")

@@ -1,167 +1,116 @@
-/** Charts of the last turns, and when they are drawn. */
+/**
+ * Small charts of the last turns, drawn as SVG: the number first, then the shape. The pointer, or ← and → with the
+ * focus, show the value of a turn; a click, or Enter, goes to it.
+ */
 
-import { find, h } from "./dom.js";
-import { count, dollars, duration, moment, number, plural, string, tokens } from "./text.js";
-import { isOk, outcomeSign } from "./vocabulary.js";
+import { h, setText } from "./dom.js";
+import { newestOf } from "./figures_of_turns.js";
 
-/** @import { Api } from "./api.js" */
-/** @typedef {{label: string, values: (number | null)[], colour: string, isBar?: boolean}} Line `colour`: the name of a CSS variable */
+/** @import { Chart } from "./figures_of_turns.js" */
 
-const MAX_TURNS = 40;
-const HEIGHT_PX = 84;
-const MIN_WIDTH_PX = 160;
-const AXIS_PX = 52;
-
-export class Charts {
-  /** @param {Api} api */
-  constructor(api) {
-    this.api = api;
-    this.root = find(".plots");
-    /** @type {Record<string, any>[]} */
-    this.turns = [];
-    this.newest = 0;
-    /** @type {any} */
-    this.library = null;
-    /** @type {any[]} */
-    this.plots = [];
-    this.isBusy = false;
-    new ResizeObserver(() => this.resize()).observe(this.root);
-  }
-
-  /** Read the turns up to this one, the last finished, and draw. @param {number | null} newest */
-  async showUpTo(newest) {
-    if (!newest || newest === this.newest || this.isBusy || this.root.offsetParent === null) return; // drawn when they are visible
-    this.isBusy = true;
-    try {
-      this.turns = (await this.api.get(`turns?limit=${MAX_TURNS}`)).turns;
-      this.library ??= (await import("../vendor/uplot.js")).default;
-      this.newest = newest;
-      this.draw();
-    } catch {
-      // The next refresh of the agent's state tries again; the banner shows what is wrong.
-    } finally {
-      this.isBusy = false;
-    }
-  }
-
-  /** Draw again in other colours. */
-  redraw() {
-    if (this.library && this.newest) this.draw();
-  }
-
-  draw() {
-    for (const plot of this.plots) plot.destroy();
-    this.plots = [];
-    const { turns } = this;
-    if (!turns.length) {
-      this.root.replaceChildren(h("p", "quiet", "No turn has finished yet."));
-      return;
-    }
-    this.root.replaceChildren(outcomes(turns));
-    const ids = turns.map((turn) => turn.turn_id);
-    const of = (/** @type {(turn: any) => number | null} */ value) => turns.map(value);
-    const read = (/** @type {any} */ turn) => count(turn.cache_read_input_tokens);
-    const all = (/** @type {any} */ turn) =>
-      count(turn.input_tokens) + count(turn.cache_creation_input_tokens) + read(turn);
-    const price = (/** @type {number} */ value) => (value ? dollars(value) : "$0");
-    this.plot("context", ids, tokens, [
-      { label: "", values: of((turn) => number(turn.context_tokens)), colour: "--call" },
-    ]);
-    this.plot("tokens in", ids, tokens, [
-      { label: "", values: of(all), colour: "--fine", isBar: true },
-      { label: "from the cache", values: of(read), colour: "--quiet", isBar: true },
-    ]);
-    this.plot("tokens out", ids, tokens, [
-      { label: "", values: of((turn) => turn.output_tokens), colour: "--fine", isBar: true },
-    ]);
-    this.plot("dollars", ids, price, [
-      { label: "", values: of((turn) => number(turn.cost_usd)), colour: "--warn", isBar: true },
-    ]);
-  }
-
-  /** @param {string} title @param {number[]} ids @param {(value: number) => string} form @param {Line[]} lines */
-  plot(title, ids, form, lines) {
-    const wordsAt = (/** @type {number} */ at) =>
-      lines.map((line) => `${form(line.values[at] ?? 0)} ${line.label}`.trim()).join(", ");
-    const newest = wordsAt(ids.length - 1);
-    const figure = h("span", "quiet", newest);
-    const holder = h("div", "plot");
-    const label = `${title} of the last ${plural(ids.length, "turn")}; last: ${newest}`;
-    this.root.append(
-      h("figure", { role: "img", "aria-label": label }, h("figcaption", "", h("b", "", title), " ", figure), holder),
-    );
-    const point = (/** @type {number | null | undefined} */ at) => {
-      figure.textContent = at === null || at === undefined ? newest : `#${ids[at]}: ${wordsAt(at)}`;
-    };
-    const size = { width: Math.max(MIN_WIDTH_PX, holder.clientWidth), height: HEIGHT_PX };
-    const options = { ...size, ...plotOptions(this.library, ids, form, lines, point) };
-    this.plots.push(new this.library(options, [ids, ...lines.map((line) => line.values)], holder));
-  }
-
-  resize() {
-    if (this.root.offsetParent === null) return;
-    for (const plot of this.plots) {
-      const width = Math.max(MIN_WIDTH_PX, plot.root.parentElement?.clientWidth ?? 0);
-      if (plot.width !== width) plot.setSize({ width, height: HEIGHT_PX });
-    }
-  }
-}
-
-/** A sign for each turn, oldest first. @param {Record<string, any>[]} turns */
-function outcomes(turns) {
-  const ok = turns.filter((turn) => isOk(turn.outcome)).length;
-  const signs = turns.map((turn) => {
-    const [sign, tone] = outcomeSign(turn.outcome, turn.denied);
-    const took = duration(count(turn.duration_ms) / 1000);
-    const tools = plural(count(turn.tool_call_count), "tool");
-    const facts = [string(turn.outcome), took, tools, ...turn.remarks, moment(turn.started)];
-    return h("span", { class: tone, title: `#${turn.turn_id} ${facts.filter(Boolean).join(", ")}` }, sign);
-  });
-  const caption = h("figcaption", "", h("b", "", "outcomes"), " ", h("span", "quiet", `${ok} ok of ${turns.length}`));
-  const label = `outcomes: ${ok} ok of the last ${turns.length}`;
-  return h("figure", { role: "img", "aria-label": label }, caption, h("div", "signs", ...signs));
-}
+const WIDTH = 140;
+const HEIGHT = 36;
+const GAP = 2;
+const SVG_NAMES = "http://www.w3.org/2000/svg";
 
 /**
- * Return the plotting library's options for a chart of turns, in the page's colours.
- * @param {any} library @param {number[]} ids of the turns @param {(value: number) => string} form of a figure
- * @param {Line[]} lines @param {(at: number | null | undefined) => void} point called when the pointer is on a turn, or leaves it
+ * Make one chart. @param {Chart} chart @param {number[]} turns their numbers
+ * @param {(turn: number) => string} address @param {(turn: number) => void} open
  */
-function plotOptions(library, ids, form, lines, point) {
-  const style = getComputedStyle(document.documentElement);
-  const colour = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
-  const axis = { stroke: colour("--quiet"), ticks: { show: false }, font: "11px system-ui" };
-  const named = (/** @type {unknown} */ _, /** @type {number[]} */ at) =>
-    at.map((id) => (Number.isInteger(id) ? `#${id}` : ""));
-  const top = (/** @type {number} */ most) => (most > 0 ? most * 1.1 : 1);
-  const range = (/** @type {unknown} */ _, /** @type {number} */ __, /** @type {number} */ most) => [0, top(most)];
-  return {
-    legend: { show: false },
-    cursor: { y: false, points: { size: 5 } },
-    scales: { x: { time: false, range: [ids[0] - 0.6, ids[ids.length - 1] + 0.6] }, y: { range } },
-    axes: [
-      { ...axis, size: 20, grid: { show: false }, incrs: [1, 2, 5, 10, 20], values: named },
-      {
-        ...axis,
-        size: AXIS_PX,
-        space: 24,
-        grid: { stroke: colour("--line"), width: 1 },
-        values: (/** @type {unknown} */ _, /** @type {number[]} */ at) => at.map(form),
-      },
-    ],
-    series: [{}, ...lines.map((line) => series(library, line, colour(line.colour), ids.length))],
-    hooks: { setCursor: [(/** @type {any} */ plot) => point(plot.cursor.idx)] },
+export function chartElement(chart, turns, address, open) {
+  const newest = newestOf(chart);
+  if (newest.value === null) {
+    return h("div", "chart", h("dt", "", chart.title), h("dd", "quiet meta", chart.none));
+  }
+  const figure = h("b", "num", chart.form(newest.value));
+  const whose = h("span", "quiet meta num");
+  const link = h("a", { class: "plot", href: address(turns[newest.at]) }, shapeOf(chart));
+  let at = newest.at;
+  const name = () => {
+    const value = chart.values[at];
+    const words = value === null ? "–" : chart.form(value);
+    setText(figure, words);
+    setText(whose, at === newest.at ? "" : `#${turns[at]}`);
+    link.href = address(turns[at]);
+    link.setAttribute("aria-label", `${chart.title}: ${words}, turn ${turns[at]}`);
+    link.style.setProperty("--at", String((at + 0.5) / turns.length));
   };
+  /** @param {number} place */
+  const point = (place) => {
+    at = Math.max(0, Math.min(turns.length - 1, place));
+    name();
+  };
+  link.addEventListener("pointermove", (event) => {
+    const { left, width } = link.getBoundingClientRect();
+    point(Math.floor(((event.clientX - left) / width) * turns.length));
+  });
+  const leave = () => document.activeElement !== link && point(newest.at);
+  link.addEventListener("pointerleave", leave);
+  link.addEventListener("blur", () => point(newest.at));
+  link.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1, Home: -turns.length, End: turns.length }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    event.stopPropagation();
+    point(at + step);
+  });
+  link.addEventListener("click", (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return; // in a tab of its own
+    event.preventDefault();
+    open(turns[at]);
+  });
+  name();
+  return h("div", "chart", h("dt", "", chart.title), h("dd", "", figure, " ", whose, link));
 }
 
-/** @param {any} library @param {Line} line @param {string} colour @param {number} turns */
-function series(library, line, colour, turns) {
-  if (!line.isBar) return { stroke: colour, width: 1.5, points: { show: turns < 25, size: 4 } };
-  return {
-    stroke: colour,
-    fill: colour,
-    width: 0,
-    paths: library.paths.bars({ size: [0.7, 22, 2] }),
-    points: { show: false },
-  };
+/** @param {Chart} chart */
+function shapeOf({ values, isLine }) {
+  const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" });
+  const most = Math.max(...values.map((value) => value ?? 0)) || 1;
+  const y = (/** @type {number} */ value) => round(HEIGHT - (value / most) * (HEIGHT - GAP));
+  if (isLine) picture.append(...lineOf(values, y));
+  else picture.append(...barsOf(values, y));
+  return picture;
+}
+
+/** @param {(number | null)[]} values @param {(value: number) => number} y */
+function barsOf(values, y) {
+  const step = WIDTH / values.length;
+  const width = Math.max(1, step - GAP);
+  return values.flatMap((value, at) => {
+    if (value === null) return [];
+    const height = Math.max(1, HEIGHT - y(value));
+    const newest = at === values.length - 1 ? "bar newest" : "bar";
+    return [svg("rect", { x: round(at * step), y: HEIGHT - height, width: round(width), height, class: newest })];
+  });
+}
+
+/** A line is broken where there is no value; its area is filled. @param {(number | null)[]} values @param {(value: number) => number} y */
+function lineOf(values, y) {
+  const step = WIDTH / values.length;
+  /** @type {string[][]} */
+  const runs = [[]];
+  values.forEach((value, at) => {
+    if (value === null) runs.push([]);
+    else runs[runs.length - 1].push(`${round((at + 0.5) * step)},${y(value)}`);
+  });
+  return runs.filter((run) => run.length).flatMap((run) => {
+    const [first, last] = [run[0].split(",")[0], run[run.length - 1].split(",")[0]];
+    // A single value is a short line.
+    const points = run.length > 1 ? run.join(" ") : `${Number(first) - 1},${run[0].split(",")[1]} ${Number(first) + 1},${run[0].split(",")[1]}`;
+    const area = svg("polygon", { points: `${first},${HEIGHT} ${points} ${last},${HEIGHT}`, class: "area" });
+    return [area, svg("polyline", { points, class: "line", "vector-effect": "non-scaling-stroke" })];
+  });
+}
+
+/** @param {string} tag @param {Record<string, string | number>} attributes */
+function svg(tag, attributes) {
+  const element = document.createElementNS(SVG_NAMES, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
+  return element;
+}
+
+/** @param {number} value */
+function round(value) {
+  return Math.round(value * 10) / 10;
 }

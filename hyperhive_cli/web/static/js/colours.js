@@ -3,8 +3,8 @@
 const KEY = "hyperhive-theme";
 const NEXT = new Map([["", "light"], ["light", "dark"], ["dark", ""]]);
 
-/** @param {HTMLElement} button @param {() => void} [changed] */
-export function colourSwitch(button, changed) {
+/** @param {HTMLElement} button */
+export function colourSwitch(button) {
   const chosen = () => document.documentElement.dataset.theme ?? "";
   const show = () => {
     button.setAttribute("aria-label", `Colours: ${chosen() || "as the system"}`);
@@ -19,11 +19,7 @@ export function colourSwitch(button, changed) {
     else delete document.documentElement.dataset.theme;
     localStorage.setItem(KEY, next);
     show();
-    changed?.();
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    show();
-    changed?.();
-  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
   show();
 }

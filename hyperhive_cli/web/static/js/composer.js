@@ -41,6 +41,7 @@ export class Composer {
     this.recalled = -1; // which of the texts that were sent before is in the field
     this.menu = new SlashMenu(this.field, (name, isWhole) => this.complete(name, isWhole));
     this.later = new Later((at) => this.sendAt(at));
+    this.later.attach(find(".later-b"));
     this.listen();
     this.setText(draftOf(agent));
     this.drawPending();

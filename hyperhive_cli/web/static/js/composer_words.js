@@ -38,8 +38,8 @@ export function fieldWords(agent, state, isLive) {
   return { placeholder: message, verb: waits ? "Queue" : "Send", hint: waits ? `${ordinal(waits + 1)} in line` : "" };
 }
 
-/** @param {number} place */
-function ordinal(place) {
+/** @param {number} place from 1 */
+export function ordinal(place) {
   const tens = place % 100;
   const ending = tens > 10 && tens < 14 ? "th" : (["th", "st", "nd", "rd"][place % 10] ?? "th");
   return `${place}${ending}`;

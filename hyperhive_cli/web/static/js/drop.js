@@ -10,18 +10,23 @@ const GAP_PX = 4;
 export function makeDrop(button, panel, { opened, closed, side = "left", isAbove = false } = {}) {
   panel.popover = "auto";
   /** @type {HTMLButtonElement} */ (button).popoverTargetElement = panel;
-  const place = () => {
-    const { left, right, bottom, top } = button.getBoundingClientRect();
-    const { clientWidth, clientHeight } = document.documentElement;
-    if (isAbove) panel.style.bottom = `${clientHeight - top + GAP_PX}px`;
-    else panel.style.top = `${bottom + GAP_PX}px`;
-    if (side === "left") panel.style.left = `${left}px`;
-    else panel.style.right = `${clientWidth - right}px`;
-  };
-  panel.addEventListener("beforetoggle", (event) => /** @type {ToggleEvent} */ (event).newState === "open" && place());
+  panel.addEventListener("beforetoggle", (event) => /** @type {ToggleEvent} */ (event).newState === "open" && placeBeside(button, panel, { side, isAbove }));
   panel.addEventListener("toggle", (event) => {
     const isOpen = /** @type {ToggleEvent} */ (event).newState === "open";
     if (button.hasAttribute("aria-expanded")) button.setAttribute("aria-expanded", String(isOpen));
     (isOpen ? opened : closed)?.();
   });
+}
+
+/**
+ * Put a panel that floats below a button, or above it.
+ * @param {HTMLElement} button @param {HTMLElement} panel @param {{side?: "left" | "right", isAbove?: boolean}} [more]
+ */
+export function placeBeside(button, panel, { side = "left", isAbove = false } = {}) {
+  const { left, right, bottom, top } = button.getBoundingClientRect();
+  const { clientWidth, clientHeight } = document.documentElement;
+  if (isAbove) panel.style.bottom = `${clientHeight - top + GAP_PX}px`;
+  else panel.style.top = `${bottom + GAP_PX}px`;
+  if (side === "left") panel.style.left = `${left}px`;
+  else panel.style.right = `${clientWidth - right}px`;
 }

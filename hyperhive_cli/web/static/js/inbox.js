@@ -1,133 +1,223 @@
-/** The inbox beside the transcript: messages that wait, run, are held or dead, with cancel and retry. */
+/** The inbox beside the feed, as a queue: what waits in its order, what is scheduled, what needs a person, what failed. */
 
 import { errorWords } from "./composer.js";
-import { find, folded, h, setText } from "./dom.js";
-import { clean, duration, oneLine, plural, textOf } from "./text.js";
+import { find, setText } from "./dom.js";
+import { Later } from "./later.js";
+import { moved, replaced, sectionsOf, targetOf } from "./queue.js";
+import { makeDraggable } from "./queue_drag.js";
+import { QueueItem } from "./queue_item.js";
+import { Undo } from "./queue_undo.js";
+import { textOf } from "./text.js";
 
 /** @import { AgentState } from "./agent_state.js" */
 /** @import { Api } from "./api.js" */
+/** @import { Message, Section, Verb } from "./queue.js" */
 
-const PREVIEW_CHARS = 280;
-/** State → the word for it, and its tone. @type {Record<string, [string, string]>} */
-const STATES = {
-  leased: ["running", "fine"],
-  ready: ["waiting", "quiet"],
-  held: ["held", "warn"],
-  dead: ["dead", "bad"],
+const REDRAW_EVERY_MS = 1000;
+const SECTIONS = /** @type {Section[]} */ (["needs", "waiting", "scheduled", "dead"]);
+/** Part → what the number beside its heading says. @type {Record<Section, (count: number) => string>} */
+const COUNTS = {
+  needs: (count) => String(count),
+  waiting: (count) => (count ? `${count} waiting` : ""),
+  scheduled: (count) => String(count),
+  dead: (count) => String(count),
 };
-
-/** State → what can be done. @type {Record<string, string[]>} */
-const VERBS = { ready: ["cancel"], held: ["retry", "cancel"], dead: ["retry"], cancelled: ["retry"] };
 
 export class Inbox {
   /** @param {Api} api @param {() => void} changed */
   constructor(api, changed) {
     this.api = api;
     this.changed = changed;
-    this.list = find(".messages");
-    this.words = find(".inbox-words");
-    this.shown = "";
-    this.error = "";
-    this.hasMore = false;
+    /** @type {Message[]} */
+    this.messages = [];
+    /** @type {Map<number, QueueItem>} */
+    this.items = new Map();
     this.isReadOnly = false;
+    this.hasMore = false;
+    this.isMoving = false; // the server's order is not shown before a move is done
+    /** @type {AgentState} */
+    this.state = {};
+    this.root = find(".side");
+    this.words = find(".inbox-words", this.root);
+    this.announcer = find(".inbox-said", this.root);
+    this.undo = new Undo(find(".undos", this.root), (id) => this.change(id, "restore"));
+    this.later = new Later(() => {}, "Run");
+    const list = this.list("waiting");
+    makeDraggable(list, this.root, (element, at) => this.move(Number(element.dataset.id), at));
+    list.addEventListener("keydown", (event) => this.key(event));
+    setInterval(() => document.hidden || this.draw(), REDRAW_EVERY_MS);
   }
+
+  /** @param {Section} section */
+  list(section) {
+    return find(`.queue.${section} ul`, this.root);
+  }
+
+  // --- what there is ---
 
   /** @param {AgentState} state */
   setState(state) {
-    this.isReadOnly = Boolean(state.hive);
+    this.state = state;
+    this.later.state = state;
+    this.isReadOnly = state.capabilities?.inbox === false;
+    this.draw();
   }
 
-  /** @param {{messages: Record<string, any>[], more: boolean}} inbox */
+  /** @param {{messages: Message[], more: boolean}} inbox */
   setInbox({ messages, more }) {
+    if (this.isMoving) return;
+    this.messages = messages;
     this.hasMore = more;
-    const isRunning = (/** @type {Record<string, any>} */ one) => Number(one.state === "leased");
-    this.show(messages.toSorted((one, other) => isRunning(other) - isRunning(one)));
+    this.draw();
   }
 
-  /** @param {Record<string, any>[]} messages */
-  show(messages) {
+  draw() {
+    if (find(".queue.waiting ul", this.root).classList.contains("dragging")) return;
     const now = Date.now();
-    // Elements are replaced only if something changed, so that the keyboard focus and unfolded parts stay.
-    const rows = messages.map((one) => [one.id, one.state, one.reason, one.not_before, one.body]);
-    const key = JSON.stringify([this.isReadOnly, rows]);
-    if (key !== this.shown) {
-      this.shown = key;
-      const focused = document.activeElement?.getAttribute("data-for");
-      this.list.replaceChildren(...messages.map((one) => this.item(one, now)));
-      if (focused) /** @type {HTMLElement | null} */ (this.list.querySelector(`[data-for="${focused}"]`))?.focus();
+    const parts = sectionsOf(this.messages, now);
+    const there = new Set(SECTIONS.flatMap((section) => parts[section].map(({ id }) => Number(id))));
+    for (const [id, item] of this.items) if (!there.has(id) && !item.isEditing) this.remove(id, item);
+    for (const section of SECTIONS) this.drawSection(section, parts[section], now);
+    const isEmpty = SECTIONS.every((section) => !parts[section].length);
+    const more = this.hasMore ? "The first 100 are shown; hyperhive inbox lists all." : "";
+    if (!this.words.classList.contains("bad")) setText(this.words, isEmpty && !this.items.size ? "Nothing waits." : more);
+  }
+
+  /** @param {Section} section @param {Message[]} messages @param {number} now */
+  drawSection(section, messages, now) {
+    const part = find(`.queue.${section}`, this.root);
+    part.hidden = section !== "waiting" && !messages.length;
+    setText(find(".count", part), COUNTS[section](messages.length));
+    const list = this.list(section);
+    messages.forEach((message, index) => {
+      const item = this.itemOf(message, section);
+      item.update(message, section === "waiting" && index === 0, this.isReadOnly, now);
+      if (list.children[index] !== item.element) this.place(list, item, index);
+    });
+  }
+
+  /** Put an item there without taking the focus from it. @param {HTMLElement} list @param {QueueItem} item @param {number} index */
+  place(list, item, index) {
+    const focused = item.element.contains(document.activeElement) ? document.activeElement : null;
+    list.insertBefore(item.element, list.children[index] ?? null);
+    if (focused instanceof HTMLElement) focused.focus();
+  }
+
+  /** @param {Message} message @param {Section} section */
+  itemOf(message, section) {
+    const id = Number(message.id);
+    const known = this.items.get(id);
+    if (known && (known.section === section || known.isEditing)) return known;
+    if (known) this.remove(id, known);
+    const item = new QueueItem(message, section, this);
+    this.items.set(id, item);
+    return item;
+  }
+
+  /** Remove an item; the focus goes to its neighbour. @param {number} id @param {QueueItem} item */
+  remove(id, item) {
+    const hadFocus = item.element.contains(document.activeElement);
+    const next = item.element.nextElementSibling ?? item.element.previousElementSibling;
+    item.element.remove();
+    this.items.delete(id);
+    if (hadFocus) /** @type {HTMLElement | null} */ (next?.querySelector("button"))?.focus();
+  }
+
+  // --- what is done with it: the host of the items ---
+
+  /** @param {Verb} verb @param {QueueItem} item @param {HTMLElement} button */
+  async act(verb, item, button) {
+    const { id } = item;
+    if (verb === "edit") {
+      this.attempt(() => item.edit());
+    } else if (verb === "schedule") {
+      this.later.openAt(button, (at) => this.change(id, "schedule", { at: at.toISOString() }));
+    } else if (verb === "now") {
+      await this.change(id, "schedule");
+    } else if (verb === "cancel") {
+      const canBeUndone = item.section === "waiting" || item.section === "scheduled";
+      if ((await this.change(id, "cancel")) && canBeUndone && !item.message.deliveries) this.undo.offer(id);
+    } else {
+      await this.change(id, verb);
     }
-    for (const one of messages) {
-      const age = this.list.querySelector(`[data-id="${one.id}"] .age`);
-      if (age) setText(age, `${duration(Math.max(0, (now - one.created) / 1000))} ago`);
-    }
-    const more = this.hasMore ? "More: hyperhive inbox" : "";
-    const words = messages.length ? more : "The inbox is empty.";
-    setText(this.words, this.error || words);
   }
 
-  /** @param {Record<string, any>} message @param {number} now */
-  item(message, now) {
-    const [word, tone] = STATES[message.state] ?? [message.state, "quiet"];
-    const wait = (message.not_before - now) / 1000;
-    const why = [message.state === "leased" ? "" : textOf(message.reason), wait > 0 ? `in ${duration(wait)}` : ""];
-    const number = h("b", "", `#${message.id}`);
-    const head = h("div", "message-head", number, " ", h("span", tone, word), h("span", "age quiet"));
-    const sender = h("span", "quiet", `from ${oneLine(textOf(message.sender), 40)}`);
-    const body = h("div", "message-body", this.body(message));
-    const words = why.filter(Boolean).join(", ");
-    const reason = words && h("div", `reason ${tone}`, oneLine(words, 400));
-    const buttons = h("div", "message-buttons", sender, ...this.buttons(message));
-    return h("li", { "data-id": String(message.id) }, head, body, reason, buttons);
+  /** @param {number} id @param {string} body */
+  async save(id, body) {
+    const { message } = await this.api.post(`inbox/${id}/edit`, { body });
+    this.take(message);
+    this.say(`Message ${id} is changed.`);
   }
 
-  /** @param {Record<string, any>} message */
-  body(message) {
-    const text = textOf(message.body);
-    if (text.length <= PREVIEW_CHARS) return h("div", "lines", clean(text));
-    const label = h("span", "", message.cut ? "whole" : `whole, ${plural(text.length, "character")}`);
-    const rest = folded("more", [label], () => [message.cut ? this.whole(message.id) : h("div", "lines", clean(text))]);
-    return h("div", "", h("div", "lines", `${clean(text.slice(0, PREVIEW_CHARS)).trimEnd()}…`), rest);
+  /** @param {Message} message */
+  async whole(message) {
+    return textOf(message.cut ? (await this.api.get(`inbox/${message.id}`)).message.body : message.body);
   }
 
-  /** Read a message that is cut in the list. @param {number} id */
-  whole(id) {
-    const lines = h("div", "lines", "…");
-    this.api.get(`inbox/${id}`).then(
-      (/** @type {any} */ found) => setText(lines, clean(textOf(found.message.body))),
-      (/** @type {unknown} */ error) => setText(lines, errorWords(error)),
-    );
-    return lines;
+  /** @param {number} id @param {string} verb @param {Record<string, unknown>} [body] */
+  change(id, verb, body = {}) {
+    return this.attempt(async () => {
+      const { message } = await this.api.post(`inbox/${id}/${verb}`, body);
+      this.take(message);
+    });
   }
 
-  /** @param {Record<string, any>} message */
-  buttons(message) {
-    if (this.isReadOnly) return [];
-    const verbs = [...(VERBS[message.state] ?? [])];
-    if (message.state === "ready" && message.not_before > Date.now()) verbs.push("retry");
-    return verbs.map((verb) =>
-      h(
-        "button",
-        {
-          type: "button",
-          class: "btn small",
-          "data-for": `${verb}-${message.id}`,
-          "aria-label": `${verb} message ${message.id}`,
-          onclick: () => this.change(message.id, verb),
-        },
-        verb === "retry" && message.state === "ready" ? "run now" : verb,
-      ),
-    );
-  }
-
-  /** @param {number} id @param {string} verb */
-  async change(id, verb) {
-    this.error = "";
-    try {
-      await this.api.post(`inbox/${id}/${verb}`);
-    } catch (error) {
-      this.error = errorWords(error);
-      setText(this.words, this.error);
-    }
+  /** Show an answer of the server, before the inbox is told of. @param {Message} message */
+  take(message) {
+    this.messages = replaced(this.messages, message);
+    this.draw();
     this.changed();
+  }
+
+  /** Do something, and say why if it is refused. @param {() => Promise<void>} action @returns {Promise<boolean>} */
+  async attempt(action) {
+    this.words.classList.remove("bad");
+    try {
+      await action();
+      this.draw();
+      return true;
+    } catch (error) {
+      this.words.classList.add("bad");
+      setText(this.words, errorWords(error));
+      this.changed();
+      return false;
+    }
+  }
+
+  // --- its order ---
+
+  /** Alt ↑ and ↓ move the message that has the focus. @param {KeyboardEvent} event */
+  key(event) {
+    const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+    if (!step || !event.altKey || !(event.target instanceof Element) || event.target.matches("textarea")) return;
+    const id = Number(event.target.closest("li")?.dataset.id);
+    event.preventDefault();
+    this.move(id, this.ids().indexOf(id) + step);
+  }
+
+  ids() {
+    return sectionsOf(this.messages, Date.now()).waiting.map((one) => Number(one.id));
+  }
+
+  /** Move a message to a place among those that wait, and say where it is. @param {number} id @param {number} at */
+  async move(id, at) {
+    const ids = this.ids();
+    const before = targetOf(ids, id, at);
+    if (before === undefined || this.isReadOnly) return this.draw();
+    const known = this.messages;
+    this.messages = moved(this.messages, id, before);
+    this.isMoving = true;
+    this.draw();
+    this.say(`Message ${id} is now ${this.ids().indexOf(id) + 1} of ${ids.length}.`);
+    const isDone = await this.attempt(async () => void (await this.api.post(`inbox/${id}/move`, { before })));
+    this.isMoving = false;
+    if (!isDone) this.messages = known;
+    this.draw();
+    this.changed();
+  }
+
+  /** @param {string} words */
+  say(words) {
+    this.announcer.textContent = words; // also if it is the same as before
   }
 }

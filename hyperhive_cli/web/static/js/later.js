@@ -1,7 +1,7 @@
 /** The schedule menu: when a message may start. */
 
-import { find, h } from "./dom.js";
-import { makeDrop } from "./drop.js";
+import { h } from "./dom.js";
+import { makeDrop, placeBeside } from "./drop.js";
 import { when } from "./figures.js";
 import { number } from "./text.js";
 
@@ -32,31 +32,47 @@ export function timesFor(state, now) {
 }
 
 export class Later {
-  /** @param {(at: Date) => void} pick */
-  constructor(pick) {
+  /** @param {(at: Date) => void} pick @param {string} [verb] what happens at that time */
+  constructor(pick, verb = "Send") {
     this.pick = pick;
+    this.verb = verb;
     /** @type {AgentState} */
     this.state = {};
-    this.button = find(".later-b");
     this.times = h("div", "times");
-    this.field = h("input", { type: "datetime-local", id: "later-at", required: true });
-    this.send = h("button", { type: "submit", class: "btn small main" }, "Send later");
+    this.field = h("input", { type: "datetime-local", "aria-label": "At", required: true });
+    this.submit = h("button", { type: "submit", class: "btn small main" });
     const close = h(
       "button",
       { type: "button", class: "btn small ghost", onclick: () => this.panel.hidePopover() },
       "Close",
     );
-    const at = h("div", "when", h("label", { for: "later-at" }, "At"), this.field);
-    this.form = h("form", { "aria-label": "another time" }, at, h("div", "later-foot", close, this.send));
+    const at = h("div", "when", h("span", { "aria-hidden": "true" }, "At"), this.field);
+    this.form = h("form", { "aria-label": "another time" }, at, h("div", "later-foot", close, this.submit));
     this.panel = h("div", { class: "menu later", role: "dialog", "aria-label": "Schedule" }, this.times, this.form);
+    this.panel.popover = "auto";
+    this.panel.addEventListener(
+      "toggle",
+      (event) => /** @type {ToggleEvent} */ (event).newState === "open" && this.opened(),
+    );
     document.body.append(this.panel);
-    makeDrop(this.button, this.panel, { opened: () => this.opened(), isAbove: true, side: "right" });
-    this.button.hidden = false;
     this.field.addEventListener("input", () => this.name());
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.choose(new Date(this.field.value).getTime());
     });
+  }
+
+  /** Show a button that opens the menu above it. @param {HTMLElement} button */
+  attach(button) {
+    makeDrop(button, this.panel, { isAbove: true, side: "right" });
+    button.hidden = false;
+  }
+
+  /** Open the menu below a button, for this purpose. @param {HTMLElement} button @param {(at: Date) => void} pick */
+  openAt(button, pick) {
+    this.pick = pick;
+    placeBeside(button, this.panel, { side: "right" });
+    this.panel.showPopover();
   }
 
   show() {
@@ -79,7 +95,7 @@ export class Later {
   /** Name the time in the button. */
   name() {
     const time = new Date(this.field.value).getTime();
-    this.send.textContent = Number.isNaN(time) ? "Send later" : `Send at ${when(time, Date.now())}`;
+    this.submit.textContent = `${this.verb} ${Number.isNaN(time) ? "later" : `at ${when(time, Date.now())}`}`;
   }
 
   /** @param {number} time */

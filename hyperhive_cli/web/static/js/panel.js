@@ -2,7 +2,6 @@
 
 import { announcementsOf } from "./announcements.js";
 import { Bell } from "./bell.js";
-import { Charts } from "./charts.js";
 import { colourSwitch } from "./colours.js";
 import { Composer } from "./composer.js";
 import { find, setText } from "./dom.js";
@@ -21,6 +20,7 @@ import { Switcher } from "./switcher.js";
 import { startAgain } from "./token.js";
 import { count } from "./text.js";
 import { TranscriptView } from "./transcript_view.js";
+import { Usage } from "./usage.js";
 
 /** @import { Agents } from "./agents.js" */
 /** @import { Api } from "./api.js" */
@@ -50,7 +50,10 @@ export class Panel {
     this.composer = new Composer(agent, api, outbox, { changed, local });
     this.inbox = new Inbox(api, changed);
     this.login = new Login(api, changed);
-    this.charts = new Charts(api);
+    this.usage = new Usage(agent, api, {
+      toTurn: (number) => actions.toTurn(number),
+      raise: () => actions.chooseBudget(),
+    });
     this.switcher = new Switcher(agents, agent);
     this.bell = new Bell(agents);
     const turns = async () => (await this.api.get("turns?limit=40")).turns;
@@ -65,7 +68,7 @@ export class Panel {
   }
 
   start() {
-    colourSwitch(find(".theme-b"), () => this.charts.redraw());
+    colourSwitch(find(".theme-b"));
     find(".find").hidden = false;
     find(".find").addEventListener("click", () => this.palette.show());
     this.wireTabs();
@@ -112,9 +115,10 @@ export class Panel {
   /** @param {Snapshot} snapshot */
   setState(snapshot) {
     this.state = { ...this.state, ...snapshot };
-    for (const part of [this.header, this.nowBar, this.login, this.composer, this.inbox]) part.setState(this.state);
+    for (const part of [this.header, this.nowBar, this.login, this.composer, this.inbox, this.usage]) {
+      part.setState(this.state);
+    }
     this.transcript.setRunning(Boolean(this.state.running));
-    this.charts.showUpTo(snapshot.last_turn?.turn_id ?? null);
     this.showInTab();
   }
 
@@ -165,7 +169,7 @@ export class Panel {
     for (const tab of document.querySelectorAll(".tabs button")) {
       tab.setAttribute("aria-pressed", String(/** @type {HTMLElement} */ (tab).dataset.part === part));
     }
-    if (part === "usage") this.charts.showUpTo(this.state.last_turn?.turn_id ?? null);
+    if (part === "usage") this.usage.setState(this.state);
     if (part === "talk") this.transcript.onScroll();
   }
 }

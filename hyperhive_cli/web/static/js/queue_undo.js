@@ -1,0 +1,37 @@
+/** What was cancelled just now can be taken back for 8 s, and longer while the button has the pointer or the focus. */
+
+import { h, setText } from "./dom.js";
+
+const UNDO_S = 8;
+
+export class Undo {
+  /** @param {HTMLElement} root @param {(id: number) => Promise<boolean>} restore */
+  constructor(root, restore) {
+    this.root = root;
+    this.restore = restore;
+  }
+
+  /** @param {number} id of the message that was cancelled */
+  offer(id) {
+    let left = UNDO_S;
+    const seconds = h("span", { class: "num", "aria-hidden": "true" }, `${left} s`);
+    const button = h("button", { type: "button", class: "btn small ghost acc" }, "Undo ", seconds);
+    const line = h("p", "undo", h("span", "grow", `Cancelled #${id}`), button);
+    const end = () => {
+      clearInterval(timer);
+      line.remove();
+    };
+    const timer = setInterval(() => {
+      if (line.matches(":hover, :focus-within")) return;
+      left -= 1;
+      setText(seconds, `${left} s`);
+      if (left <= 0) end();
+    }, 1000);
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      await this.restore(id); // what is refused is said below
+      end();
+    });
+    this.root.append(line);
+  }
+}
