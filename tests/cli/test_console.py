@@ -80,7 +80,7 @@ SAID_WITHOUT_HARNESS = [
 @pytest.mark.usefixtures("fake_claude")
 def test_the_console_says_what_the_commands_of_that_name_say(hive: Hive) -> None:
     """Each on an agent without a harness; its twin has done the same until then."""
-    twin = replace(hive, state_dir=hive.state_dir.with_name("twin"))
+    twin = replace(hive, state_dir=hive.workspace.parent / "twin")
     for one in (hive, twin):
         one.call("send", "one")
     with on_terminal(hive, "attach", size=(120, 40)) as terminal:
