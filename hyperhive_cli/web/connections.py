@@ -11,12 +11,8 @@ never a connection of the operator.
 """
 
 import asyncio
-import fcntl
 import resource
-import termios
-from array import array
 from asyncio.sslproto import SSLProtocol
-from contextlib import suppress
 from ssl import SSLContext
 from typing import Any
 
@@ -205,7 +201,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _end(self, limit_s: float, left_before: int = 0, stalled_s: float = 0.0) -> None:
         """Close the connection, but not in the middle of a response of which the client still takes bytes."""
-        left = self.transport.get_write_buffer_size() + _unsent_bytes(self.transport)
+        left = self.transport.get_write_buffer_size()  # what the kernel holds besides, it sends after the end too
         stalled_s = stalled_s + LOOK_EVERY_S if left == left_before else 0.0
         if left and stalled_s < STALL_LIMIT_S:
             self._due = self.loop.call_later(LOOK_EVERY_S, self._end, limit_s, left, stalled_s)
@@ -213,14 +209,6 @@ class BoundedProtocol(HttpToolsProtocol):
             self._limit(limit_s)
         else:
             self._all.abort(self.transport)
-
-
-def _unsent_bytes(transport: Any) -> int:  # noqa: ANN401 - uvloop's is no Transport
-    """Return how many bytes the kernel holds that the client has not taken."""
-    left = array("i", [0])
-    with suppress(OSError):
-        fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, left)
-    return left[0]
 
 
 class _TlsProtocol(SSLProtocol):

@@ -65,12 +65,12 @@ HOMES = {
     "subprocess": "claude.guard",
     "sys.stdout.buffer": "cli.backup cli.streams demo.replay",  # else a terminal is sent what it must not obey
     "socket": "claude.process control.client control.peer control.server hive.database web.async_client web.server",
-    "fcntl": "store.folder store.holder agent.refresh claude.guard claude.process web.access web.connections",
+    "fcntl": "store.folder store.holder agent.refresh claude.guard claude.process web.access",
     "threading": """
         render.display_file store.wal harness.live_console harness.terminal_loop
         cli.agents_table cli.attach cli.console cli.streams
     """,
-    "termios": "render.console.terminal web.connections",
+    "termios": "render.console.terminal",
     "_typeshed": "render.display_file cli.streams",  # for the type checker alone
     "importlib": "cli.panel_access cli.plain_call cli.program cli.web web.server",
     **dict.fromkeys(("multiprocessing", "concurrent", "runpy", "pty", "trio.run_process"), ""),

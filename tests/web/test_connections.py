@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from hyperhive_cli.web.app import STATIC
+from hyperhive_cli.core.events import BusEvent, Note
+from hyperhive_cli.store.events import open_event_store
 from hyperhive_cli.web.connections import HEAD_LIMIT_BYTES
 from tests.conftest import wait_until
 from tests.forkserver import Forkserver
@@ -20,18 +21,21 @@ from tests.web.site import Site, open_site, plain_environment, telling, web_word
 
 MIB = 1024 * 1024
 FEW_FILES = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))"
-BIG = "/static/vendor/uplot.js"
+SIZE = 8_000_000
 HEAD = b"GET /api/state HTTP/1.1\r\nHost: x\r\n"
 
 
 @contextmanager
-def slow_download(site: Site) -> Iterator[socket.socket]:
-    """Ask for a file with so small a buffer that most of it waits at the gateway."""
+def slow_download(site: Site, state_dir: Path) -> Iterator[socket.socket]:
+    """Ask for an event of 8 MB with so small a buffer that most of it waits in the gateway."""
+    with open_event_store(state_dir / "hyperhive-events.sqlite") as store:
+        assert store.append([BusEvent.make(1, 1, Note(text="x" * SIZE))]) is None
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.settimeout(LIMIT_S)
         client.connect(("127.0.0.1", site.port))
-        client.sendall(f"GET {BIG} HTTP/1.1\r\nHost: {site.host}\r\n\r\n".encode())
+        words = f"Host: {site.host}\r\nAuthorization: Bearer {site.token}"
+        client.sendall(f"GET /api/events/1 HTTP/1.1\r\n{words}\r\n\r\n".encode())
         yield client
 
 
@@ -173,15 +177,16 @@ def test_a_slow_client_gets_the_whole_of_a_response_that_takes_longer_than_all_l
     state_dir: Path, tmp_path: Path, forkserver: Forkserver
 ) -> None:
     fast = {"web.connections.HEAD_LIMIT_S": 1.0, "web.connections.LOOK_EVERY_S": 0.1}
-    size = len((STATIC / BIG.removeprefix("/static/")).read_bytes())
     with (
         open_site(forkserver, web_words(state_dir), plain_environment(tmp_path), tmp_path, constants=fast) as site,
-        slow_download(site) as client,
+        slow_download(site, state_dir) as client,
     ):
-        received = 0
-        while received < size:
-            time.sleep(0.06)  # more than two seconds in all
-            chunk = client.recv(4096)
+        received, pieces = 0, 0
+        while received < SIZE:
+            pieces += 1
+            if pieces < 25:
+                time.sleep(0.1)  # more than two seconds in all
+            chunk = client.recv(1 << 16)
             assert chunk, f"cut after {received} bytes"
             received += len(chunk)
         wait_until(lambda: is_cut(client))  # once all was taken, the next head is waited for as ever
@@ -194,6 +199,6 @@ def test_a_client_that_takes_nothing_of_a_response_is_dropped(
     fast = {f"web.connections.{name}": limit_s for name, limit_s in limits.items()}
     with open_site(forkserver, web_words(state_dir), plain_environment(tmp_path), tmp_path, constants=fast) as site:
         idle = site.idle_files()
-        with slow_download(site):
+        with slow_download(site, state_dir):
             wait_until(lambda: site.open_files() > idle)
             wait_until(lambda: site.open_files() == idle)
