@@ -38,6 +38,7 @@ BENCHMARKS = (
     "web",
     "feed-page",
     "opening",
+    "first-page",
     "history",
     "hive",
 )

@@ -1,6 +1,7 @@
 """What one more reader costs: of the control socket, of the web panel, and a hundred real `tail --json` in all."""
 
 import asyncio
+import json
 import os
 import selectors
 import socket
@@ -17,7 +18,7 @@ from tests.benchmarks.agents import Agent, cpu_s, open_agent
 from tests.benchmarks.line_to_eye import PACER, await_all, open_follower
 from tests.benchmarks.measure import SOURCE, Found, Sample, Scale, in_process, take_turns
 from tests.benchmarks.rows import Figure, Goal
-from tests.benchmarks.web import open_gateway
+from tests.benchmarks.web import ask, open_gateway
 
 RATE = 100  # events a second: no two of them are collected into one write
 MANY = 100
@@ -46,6 +47,15 @@ FIGURES = (
         "headroom",
     ),
     Figure(
+        f"many agents, each of {MANY}",
+        "µs",
+        ("gateway of many", "us"),
+        ("gateway", "us"),
+        "the stream of one agent",
+        Goal("≤", 1.1),
+        "headroom",
+    ),
+    Figure(
         f"{MANY} tails at {RATE}/s",
         "cores",
         ("tails", "cores"),
@@ -67,6 +77,7 @@ def run(scale: Scale) -> Iterator[Found]:
             "harness": partial(harness, MANY, lines),
             "loop": partial(in_process, "followers:write_by_loop", MANY, lines),
             "gateway": partial(gateway, MANY, lines),
+            "gateway of many": partial(gateway, MANY, lines, of_many=True),
             "uvloop": partial(in_process, "followers:write_by_uvloop", MANY, lines),
             "tails": partial(tails, MANY, lines),
         },
@@ -88,12 +99,14 @@ def _harness_s(followers: int, lines: int) -> float:
             return _spent_s([pid], gate, until if followers else lambda: time.sleep(lines / RATE))
 
 
-def gateway(browsers: int, lines: int) -> Sample:
-    """Let so many browsers read; return what each costs the gateway an event."""
+def gateway(browsers: int, lines: int, *, of_many: bool = False) -> Sample:
+    """Let so many browsers read (`of_many`: several agents); return what each costs the gateway an event."""
     with _turn(lines) as (agent, _, gate), open_gateway(agent) as (process, address):
-        netloc = urlsplit(address["url"]).netloc
+        netloc, path = urlsplit(address["url"]).netloc, "/api/stream"
+        if of_many:
+            path = f"{path}?agents={json.loads(ask(address, '/api/state')[0])['agent']}"
         host, _, port = netloc.rpartition(":")
-        head = f"GET /api/stream HTTP/1.1\r\nHost: {netloc}\r\nAuthorization: Bearer {address['token']}\r\n\r\n"
+        head = f"GET {path} HTTP/1.1\r\nHost: {netloc}\r\nAuthorization: Bearer {address['token']}\r\n\r\n"
         with _readers((host, int(port)), head.encode(), browsers, lines) as until:
             return {"us": _spent_s([process.pid], gate, until) * 1e6 / browsers / lines}
 

@@ -1,5 +1,7 @@
 """The web panel: from claude's write to a hundred browsers, beside one; and what they cost the harness."""
 
+import gzip
+import http.client
 import json
 import re
 import selectors
@@ -8,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import quantiles
@@ -69,6 +71,21 @@ def open_gateway(agent: Agent) -> Iterator[tuple[subprocess.Popen[bytes], Any]]:
             yield gateway, json.loads(gateway.stdout.readline())
         finally:
             gateway.terminate()
+
+
+def ask(address: dict[str, str], path: str) -> tuple[bytes, float, int]:
+    """Send a request as a browser does; return the body, how long it took in ms, and how many bytes it had."""
+    netloc = urlsplit(address["url"]).netloc
+    headers = {"Authorization": f"Bearer {address['token']}", "Accept-Encoding": "gzip"}
+    with closing(http.client.HTTPConnection(netloc)) as connection:
+        began = time.perf_counter()
+        connection.request("GET", path, headers=headers)
+        response = connection.getresponse()
+        sent = response.read()
+        took_ms = (time.perf_counter() - began) * 1000
+        assert response.status == 200, sent
+        is_packed = response.getheader("Content-Encoding") == "gzip"
+        return gzip.decompress(sent) if is_packed else sent, took_ms, len(sent)
 
 
 def read(address: dict[str, str], clients: int, lines: int, gate: Path) -> Sample:
