@@ -5,6 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.core.statistics import BY
+from hyperhive_cli.render.export import FORMS
 from hyperhive_cli.transcript.limit_words import limit_words, open_limits
 from hyperhive_cli.web.sse import MEDIA_TYPE
 
@@ -117,6 +118,16 @@ READ_ROUTES = (
         {"limit": Field("integer", "at most N turns; default: 40", minimum=1, maximum=1_000)},
     ),
     ReadRoute("/api/turns/{id}", "turn", "One turn, by its number or `last`, as `show --json`."),
+    ReadRoute(
+        "/api/export",
+        "export",
+        "One turn as a document, as `export`.",
+        {
+            "turn": Field("integer", "the number of a turn", required=True),
+            "format": Field("string", "default: md", choices=FORMS),
+        },
+        media="text/*",
+    ),
 )
 GLOBAL_ROUTES = (
     ReadRoute("/api/agents", "overview", "The state of each agent; `hive` is null for agents of this machine."),

@@ -283,6 +283,11 @@ def the_menu(window: Window, hive: Hive, turn: Locator) -> None:
     )
     turn.locator(".turn-menu").wait_for(state="hidden")
     turn.locator(".more-b").click()
+    window.page.get_by_role("button", name="Copy as Markdown").click()
+    window.wait_text(".turn-menu .told", "Copied")
+    assert "I will look at the failing test first." in window.page.evaluate("() => navigator.clipboard.readText()")
+    turn.locator(".turn-menu").wait_for(state="hidden")
+    turn.locator(".more-b").click()
     window.page.get_by_role("button", name="Send again").click()
     assert window.field.input_value() == "Please fix `test_claim`.\nThen push."
 

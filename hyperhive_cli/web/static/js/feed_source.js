@@ -3,6 +3,7 @@
 /** @import { Api } from "./api.js" */
 /** @import { FeedRecord } from "./connection.js" */
 
+const TURN_EVENTS = 2000; // of a turn that is shown alone
 const LONGEST_WAIT_MS = 10_000; // for older records; then they are asked for again
 
 /**
@@ -48,7 +49,7 @@ export class Source {
 
   /** Return the records of a turn; rejects if the history does not have it. @param {number} turn @returns {Promise<FeedRecord[]>} */
   async turn(turn) {
-    const { events } = await this.api.get(`events?view=rows&turn=${turn}`);
+    const { events } = await this.api.get(`events?view=rows&turn=${turn}&limit=${TURN_EVENTS}`);
     if (!events.length) throw new Error("it is not in the history");
     return events;
   }
