@@ -31,10 +31,6 @@ purifier.addHook("afterSanitizeAttributes", (/** @type {Element} */ node) => {
     node.setAttribute("disabled", "");
     node.setAttribute("aria-label", node.hasAttribute("checked") ? "done" : "to do");
   }
-  if (/^H[1-6]$/u.test(node.tagName)) {
-    node.setAttribute("role", "heading"); // below the turn's own heading, whatever its level
-    node.setAttribute("aria-level", String(Math.min(6, Number(node.tagName[1]) + 3)));
-  }
   const language = /(?:^|\s)(language-[a-z0-9+#-]{1,20})(?:\s|$)/u.exec(node.getAttribute("class") ?? "");
   if (node.tagName === "CODE" && language) node.setAttribute("class", language[1]);
   else node.removeAttribute("class");
@@ -70,11 +66,24 @@ export function markdown(text, { breaks = false } = {}) {
   } catch {
     return document.createTextNode(words); // nested deeper than the parser can go
   }
+  rank([...found.querySelectorAll("h1, h2, h3, h4, h5, h6")]);
   for (const code of found.querySelectorAll("pre > code")) {
     void colour(code);
     code.parentElement?.setAttribute("tabindex", "0"); // it scrolls, so the keyboard must reach it
   }
   return found;
+}
+
+/** Put headings below the turn's own, in their order and without a gap. @param {Element[]} headings */
+function rank(headings) {
+  /** @type {string[]} */
+  const open = []; // the headings around the current one
+  for (const heading of headings) {
+    while (open.length && open[open.length - 1] >= heading.tagName) open.pop();
+    open.push(heading.tagName);
+    heading.setAttribute("role", "heading");
+    heading.setAttribute("aria-level", String(Math.min(6, open.length + 2)));
+  }
 }
 
 /** @param {string} words @param {boolean} breaks @returns {DocumentFragment} */
