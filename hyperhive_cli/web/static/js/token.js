@@ -49,6 +49,7 @@ export function acceptToken() {
 
 /** The server does not accept the token. */
 export function refuseToken() {
+  if (!token()) return; // said more than once
   sessionStorage.setItem(refusedKey(), token());
   for (const storage of [sessionStorage, localStorage]) storage.removeItem(key());
 }
