@@ -312,7 +312,7 @@ def the_address(window: Window, url: str) -> None:
     window.page.locator(".turn[data-turn='2']:focus").wait_for()
     window.expected = ("status of 404",)
     window.page.goto(f"{base}agents/workspace/turns/99#{token}")
-    window.wait_text(".note", "Turn 99 cannot be shown")
+    window.wait_text(".reply", "Turn 99 is not in the history")
 
 
 # The block at the top of the feed, and where it is, once nothing moves any more.

@@ -16,7 +16,7 @@ export class AwayLine {
     this.button = h("button", { class: "btn small", type: "button" }, "To the failure");
     this.element = h("div", "away", icon("clock", "s"), h("span", "", h("b", "", "While you were away"), " ", this.words), h("span", "grow"), this.button);
     this.failure = 0;
-    this.button.addEventListener("click", () => toTurn(this.failure));
+    this.button.addEventListener("click", () => toTurn(this.failure)); // it is on the page
     /** @type {{seq: number, at: number, until: number} | null} what was seen last before an absence, and when it ended */
     this.before = null;
     this.notedAt = 0;

@@ -211,19 +211,15 @@ export class TranscriptView {
 
   // --- to a turn ---
 
-  /** Show a turn, wherever it is in the history; says so if it is not in there. @param {number} turn */
+  /** Show a turn, wherever it is in the history. Rejects if it is not in there. @param {number} turn */
   async toTurn(turn) {
-    this.isFollowing = false;
     if (!this.column.turnElement(turn)) {
-      try {
-        this.window.showAlone(await this.source.turn(turn));
-        this.draw();
-      } catch (error) {
-        const words = `Turn ${turn} cannot be shown: ${error instanceof Error ? error.message : error}`;
-        this.show([{ seq: null, ts: 0, kind: "note", rows: [pageNote(words)] }]);
-        return this.toBottom();
-      }
+      const records = await this.source.turn(turn);
+      this.isFollowing = false;
+      this.window.showAlone(records);
+      this.draw();
     }
+    this.isFollowing = false;
     const element = this.column.turnElement(turn);
     if (!element) return;
     const fold = element.closest("details.tries");
@@ -237,6 +233,6 @@ export class TranscriptView {
   /** Go on from a turn that is shown by itself. */
   toNextTurn() {
     const turn = this.window.entries.findLast((entry) => entry.turn !== null)?.turn ?? 0;
-    this.toTurn(turn + 1);
+    this.toTurn(turn + 1).catch(() => this.toBottom());
   }
 }
