@@ -433,9 +433,9 @@ def test_no_text_of_a_model_a_tool_or_a_sender_becomes_more_than_text(
     with gateway(hive) as url, open_window(browser, hive, url) as window:
         window.wait_live()
         window.check_rows()
-        window.page.locator(".inbox li").wait_for()
+        window.page.locator(".inbox li .long").click()  # all of the message
         for _ in range(2):  # what is within a part is made when it is opened
-            for details in window.page.locator(".feed details, .inbox details").all():
+            for details in window.page.locator(".feed details").all():
                 details.evaluate("(element) => { element.open = true }")
         window.wait_text(".inbox", "script link")
         see = (
