@@ -336,6 +336,21 @@ def test_a_stopped_terminal_holds_up_no_turn_and_takes_ctrl_c(hive: Hive, fake_c
         assert terminal.mode == terminal.first_mode
 
 
+def test_a_stopped_terminal_of_attach_holds_up_no_turn_and_can_be_left(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(flood(300), TEXT)
+    with hive.run() as program, on_terminal(hive, "attach") as terminal:
+        terminal.wait_for(READY)
+        terminal.press(b"\x13")
+        fake_claude.touch("go on")
+        hive.call("send", "one")
+        hive.call("send", "two")
+        wait_until(lambda: hive.status()["today"] is not None and hive.status()["today"]["turns"] == 2)
+        terminal.press(CTRL_D)
+        assert terminal.wait() == 0
+        assert terminal.mode == terminal.first_mode
+        assert program.interrupt() == 130
+
+
 def test_a_terminal_that_is_not_read_holds_up_no_turn_and_shows_all_later(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(flood(300), TEXT)
     with on_terminal(hive, *run(hive)) as terminal:
