@@ -28,6 +28,32 @@ def agents(site: Site) -> dict[str, dict[str, object]]:
     return {one["agent"]: one for one in site.get("/api/agents")}
 
 
+def check_pages(site: Site, first: int) -> None:
+    """Check the pages before, a turn and one event, as those of an agent of this machine."""
+    opened = site.get("/agents/bee/api/open?view=rows&limit=2")
+    assert ([event["seq"] for event in opened["events"]], opened["oldest"]) == (
+        [opened["last"] - 1, opened["last"]],
+        1,
+    )
+    assert (opened["state"]["agent"], opened["trouble"]) == ("bee", None)
+    before = site.get(f"/agents/bee/api/events?view=rows&before={first + 1}&limit=1")["events"]
+    (one,) = ({**event, "facts": {}} for event in before)  # those of a page say the activity again
+    assert one == site.get(f"/agents/bee/api/events/{first}?view=rows") | {"facts": {}}
+    turn = site.get("/agents/bee/api/events?turn=1&limit=1")
+    assert (turn["events"][0]["kind"], turn["turn"]["is_whole"]) == ("turn_start", True)
+
+
+def check_inbox_is_pushed(site: Site, machine: Machine) -> None:
+    """Check that the stream tells what a command on another machine puts into the inbox."""
+    with site.stream("agents=bee&view=rows") as stream:
+        assert [stream.named(name).data["agent"] for name in ("snapshot", "inbox")] == ["bee", "bee"]
+        machine.send("bee", "from a shell", "--at", "+1h")
+        told = stream.next()
+        while told.event != "inbox":
+            told = stream.next()
+        assert [message["body"] for message in told.data["messages"]] == ["from a shell"]
+
+
 def test_an_agent_of_another_machine_is_seen_and_sent_to_and_not_steered(database: Database) -> None:
     with (
         database.machines("a", "b", runs=TEXT) as (a, b),
@@ -66,6 +92,7 @@ def test_an_agent_of_another_machine_is_seen_and_sent_to_and_not_steered(databas
         page = site.get(f"/agents/bee/api/events?since={first - 1}&limit=2")
         assert ([event["seq"] for event in page["events"]], page["last"]) == ([first, first + 1], first + 1)
         assert (page["oldest"], page["reset"]) == (1, False)
+        check_pages(site, first)
         newest = site.get("/agents/bee/api/events?limit=1")["events"]
         assert site.get("/agents/bee/api/state")["seq"] <= newest[0]["seq"]
         assert site.get("/agents/bee/api/events?since=99999")["reset"] is True
@@ -86,9 +113,11 @@ def test_an_agent_of_another_machine_is_seen_and_sent_to_and_not_steered(databas
             assert site.post(f"/agents/bee/api/inbox/{later}/{verb}").json()["message"]["state"] == state
         assert site.post("/agents/bee/api/messages", body="x", at="yesterday").status == 400
         assert site.post("/agents/bee/api/messages", body="other", key="k").status == 409
+        check_inbox_is_pushed(site, b)
     assert database.rows("SELECT body, state FROM hyperhive.inbox") == [
         ("hello", "done"),
         ("never", "cancelled"),
+        ("from a shell", "ready"),
     ]
 
 
