@@ -2,6 +2,7 @@
 
 import base64
 import re
+import signal
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from tests.web.page.designed_turn import (
     ENDED,
     OUTPUT_LINES,
     QUIET,
+    STARTED,
     answer,
     call,
     image,
@@ -325,6 +327,28 @@ PLACE = """async () => {
   window.read ??= [...document.querySelectorAll(".feed .prose")].find((one) => one.getBoundingClientRect().top >= top);
   return [window.read.isConnected, Math.round(window.read.getBoundingClientRect().top)];
 }"""
+
+
+def test_long_texts_unfold_and_a_turn_whose_harness_died_is_interrupted(
+    browser: Browser, hive: Hive, fake_claude: FakeClaude
+) -> None:
+    prose = "\n\n".join(f"Paragraph {number} of a **long** report." for number in range(400))
+    fake_claude.script([{"wait_for_prompt": True}, STARTED, said(prose), ENDED], gated())
+    body = "\n".join(f"line {number} of the message" for number in range(2_000))
+    run_turns(hive, body)
+    with gateway(hive) as url, open_window(browser, hive, url) as window:
+        with hive.run() as program:
+            window.wait_live()
+            message, report = window.page.locator(".msg").first, window.page.locator(".blocks > .prose").first
+            message.get_by_role("button", name="Show 1,988 lines").click()
+            wait_until(lambda: text_of(message) == body)
+            report.get_by_role("button", name="Show the rest, ").click()
+            wait_until(lambda: report.locator("strong").count() == 400)
+            window.say("and now")
+            window.wait_text(".turn-head", "running 0:")
+            fake_claude.wait_for("before go on")
+            program.send(signal.SIGKILL)
+        window.wait_text(".turn-head .tag", "interrupted")
 
 
 def test_older_rows_come_as_one_scrolls_up_and_the_reader_keeps_the_place(

@@ -22,7 +22,8 @@ export function messageElement(body, whole) {
     element.append(markdown(body.text, { breaks: true }));
     return element;
   }
-  const rest = (body.cut ? lines.length + (body.lines ?? 0) : lines.length) - SHOWN_LINES;
+  const cutLines = body.tail ? (body.lines ?? 0) + body.tail.text.split("\n").length : 0;
+  const rest = lines.length + cutLines - SHOWN_LINES;
   element.append(h("pre", "plain", lines.slice(0, SHOWN_LINES).join("\n")));
   element.append(
     moreButton(`Show ${counted(Math.max(1, rest), "line")}`, async () => {
