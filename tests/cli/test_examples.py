@@ -185,5 +185,6 @@ def test_every_example_has_its_test() -> None:
         "console.svg",
         "growth.svg",
         "panel.png",
+        "panel-dark.png",
     }
     assert all(os.access(EXAMPLES / name, os.X_OK) for name in tested)
