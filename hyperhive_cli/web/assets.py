@@ -22,6 +22,7 @@ from hyperhive_cli.web.joined import join_script, join_styles
 from hyperhive_cli.web.responses import accepts_gzip, pack
 
 PAGE, MAIN, STYLES = "index.html", "js/main.js", "css/all.css"
+BEST = 9  # of gzip: each file is compressed once
 FOREVER = "public, max-age=31536000, immutable"
 _HASHED = re.compile(r"(?P<hash>[0-9a-f]{16})/(?P<path>.+)", re.DOTALL)
 _MEDIA = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}
@@ -97,7 +98,7 @@ class Assets:
     def _kept(self, key: str, make: Callable[[], tuple[bytes, str]]) -> Asset:
         if key not in self._made:
             body, media_type = make()
-            packed = pack(body) if media_type.startswith(_TEXTS) else None
+            packed = pack(body, BEST) if media_type.startswith(_TEXTS) else None
             self._made[key] = Asset(body, packed, media_type)
         return self._made[key]
 

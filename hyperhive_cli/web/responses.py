@@ -38,9 +38,9 @@ def accepts_gzip(headers: Headers) -> bool:
     return False
 
 
-def pack(body: bytes) -> bytes:
+def pack(body: bytes, level: int = LEVEL) -> bytes:
     """Compress a body."""
-    return gzip.compress(body, LEVEL, mtime=0)
+    return gzip.compress(body, level, mtime=0)
 
 
 def to_json(value: object) -> bytes:

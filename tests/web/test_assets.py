@@ -31,6 +31,7 @@ export function double(number) { return 2 * number; }
 export class Counter { next() { say(secret); return 1; } }
 """,
     "js/words.js": """const secret = console;
+const glob = "/** not a comment */";
 export const say = (text) => secret.log(text);
 export async function later() { return (await import("../vendor/paint.js")).default; }
 """,
@@ -38,11 +39,11 @@ export async function later() { return (await import("../vendor/paint.js")).defa
 }
 
 
-def test_modules_are_joined_in_the_order_of_their_imports_and_keep_their_headings() -> None:
+def test_modules_are_joined_in_the_order_of_their_imports_each_under_its_name() -> None:
     script = join_script("js/main.js", MODULES.__getitem__)
     assert script.libraries == ("vendor/paint.js",)
     assert re.findall(r"^// --- (\S+) ---$", script.text, re.MULTILINE) == ["words.js", "numbers.js", "main.js"]
-    assert "/** The start. */" in script.text
+    assert "/** The start. */" not in script.text
     assert script.text.startswith('import paint from "../vendor/paint.js";\n')
 
 
