@@ -78,6 +78,16 @@ READ_ROUTES = (
         "/api/events/{seq}/images/{number}", "image", "An image of an event's rows, by its `number`.", media="image/*"
     ),
     ReadRoute(
+        "/api/export",
+        "export",
+        "The transcript as a file, as `hyperhive export` writes it.",
+        {
+            "format": Field("string", "default: jsonl", choices=FORMS),
+            "turn": Field("integer", "only this turn"),
+        },
+        media="*/*",
+    ),
+    ReadRoute(
         "/api/stream",
         "stream",
         "The feed as server-sent events: `snapshot`, then each event with its `seq` as id; `Last-Event-ID` resumes it. "
@@ -118,16 +128,6 @@ READ_ROUTES = (
         {"limit": Field("integer", "at most N turns; default: 40", minimum=1, maximum=1_000)},
     ),
     ReadRoute("/api/turns/{id}", "turn", "One turn, by its number or `last`, as `show --json`."),
-    ReadRoute(
-        "/api/export",
-        "export",
-        "One turn as a document, as `export`.",
-        {
-            "turn": Field("integer", "the number of a turn", required=True),
-            "format": Field("string", "default: md", choices=FORMS),
-        },
-        media="text/*",
-    ),
 )
 GLOBAL_ROUTES = (
     ReadRoute("/api/agents", "overview", "The state of each agent; `hive` is null for agents of this machine."),

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hyperhive_cli.web.api import CHANGE_ROUTES, GLOBAL_CHANGES, GLOBAL_ROUTES, READ_ROUTES, ReadRoute, check_query
 from hyperhive_cli.web.assets import Assets
 from hyperhive_cli.web.errors import HANDLERS, error_response
+from hyperhive_cli.web.exports import Exports
 from hyperhive_cli.web.feed_routes import FeedRoutes
 from hyperhive_cli.web.gate import NOT_KEPT, Gate
 from hyperhive_cli.web.gateway import Gateway
@@ -89,7 +90,7 @@ class _Routes:
     def __init__(self, gateway: Gateway, push: Push | None) -> None:
         self._gateway = gateway
         self._push = PushRoutes(push)
-        self._owners = (gateway, FeedRoutes(gateway), Streams(gateway), self._push)
+        self._owners = (gateway, FeedRoutes(gateway), Streams(gateway), Exports(gateway), self._push)
 
     def of_all(self) -> list[BaseRoute]:
         """Return the routes of all agents."""

@@ -10,20 +10,18 @@ from starlette.responses import Response
 from hyperhive_cli.core.errors import HyperhiveError, UnknownError, UsageError
 from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.feed.follower import Page
-from hyperhive_cli.render.export import export_pieces, export_title
 from hyperhive_cli.web.api import path_number
 from hyperhive_cli.web.gateway import Gateway, Query
 from hyperhive_cli.web.hive import HiveAgent
 from hyperhive_cli.web.inbox import read_inbox
 from hyperhive_cli.web.local import LocalAgent
-from hyperhive_cli.web.pages import EventReader, event_at, page_before, page_of_turn, warm_view, whole_turn
+from hyperhive_cli.web.pages import EventReader, event_at, page_before, page_of_turn, warm_view
 from hyperhive_cli.web.responses import PackedResponse, to_json
 from hyperhive_cli.web.rows import KeptViews, page_to_records, record_to_json
 
 OPENED_EVENTS = 100
 PAGE_EVENTS = 200
 _PLACES = ("since", "before", "turn")  # where a page of the history is: at most one of them is given
-MEDIA_TYPES = {"jsonl": "application/jsonl", "md": "text/markdown; charset=utf-8", "html": "text/html; charset=utf-8"}
 
 Agent = LocalAgent | HiveAgent
 
@@ -108,20 +106,6 @@ class FeedRoutes:
             raise UnknownError(f"event {seq} has no image {number}")
         image = found[number]
         return Response(await run_sync(base64.b64decode, image.data), media_type=image.media_type)
-
-    async def export(self, request: Request, query: Query) -> Response:
-        """Return a turn as a document to be saved."""
-        agent = await self._gateway.find(request)
-        turn, form = query.get("turn"), query.get("format", "md")
-        if turn is None:
-            raise UsageError("which turn? Give `turn`")
-
-        def write(reader: EventReader) -> bytes:
-            return b"".join(export_pieces(form, export_title(agent.name, turn), [whole_turn(reader, turn)]))
-
-        # Never a page of this origin: what others wrote is in it.
-        headers = {"Content-Disposition": f'attachment; filename="{agent.name}-turn-{turn}.{form}"'}
-        return PackedResponse(await agent.read(write), 200, headers, MEDIA_TYPES[form])
 
 
 def _page_response(events: list[bytes], fields: dict[str, Any]) -> Response:

@@ -83,16 +83,6 @@ def page_of_turn(events: EventReader, turn: int, limit: int) -> tuple[Span, Page
     return span, Page(page, (page[-1].seq or 0) if page else upto, events.oldest(), newest)
 
 
-def whole_turn(events: EventReader, turn: int) -> list[BusEvent]:
-    """Return all events of a turn that the history has; raises UnknownError."""
-    span = span_of_turn(events.newest(ALL, BOUNDS), turn)
-    if span is None:
-        raise UnknownError(f"there is no turn {turn} in the history", "hyperhive stats")
-    last = events.last_seq() if span.last is None else span.last
-    found = events.newest(last - span.first + 1, upto=last, most_bytes=math.inf)
-    return [event for event in found if (event.seq or 0) >= span.first]
-
-
 def event_at(events: EventReader, seq: int) -> BusEvent:
     """Return the event with this number; raises UnknownError."""
     found = events.newest(1, upto=seq)

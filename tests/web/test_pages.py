@@ -137,21 +137,6 @@ def test_images_are_named_in_rows_and_fetched_by_their_number(site: Site, state_
     assert site.ask("GET", "/api/events/2/images/0").status == 404
 
 
-def test_a_turn_is_a_document_to_be_saved(site: Site, state_dir: Path) -> None:
-    write(state_dir, [*made_turn(1, 1, "the first output"), *made_turn(2, 1, "the second output")])
-    found = site.ask("GET", "/agents/bee/api/export?turn=2")
-    assert found.header("content-type") == "text/markdown; charset=utf-8"
-    assert found.header("content-disposition") == 'attachment; filename="bee-turn-2.md"'
-    assert b"# bee, turn 2" in found.body
-    assert b"the second output" in found.body
-    assert b"the first output" not in found.body
-    lines = site.ask("GET", "/api/export?turn=2&format=jsonl").body.splitlines()
-    assert json.loads(lines[0])["kind"] == "turn_start"
-    assert site.ask("GET", "/api/export?turn=9").status == 404
-    assert site.ask("GET", "/api/export").status == 400
-    assert site.ask("GET", "/api/export?turn=1&format=pdf").status == 400
-
-
 @pytest.mark.usefixtures("history")
 def test_pages_are_compressed_for_those_who_accept_it(site: Site, state_dir: Path) -> None:
     packed = site.ask("GET", "/api/events?view=rows", {"Accept-Encoding": "br;q=1.0, gzip;q=0.8"})
