@@ -15,7 +15,7 @@ _IMPORT = re.compile(r'^import (?:(?P<names>[^;"\']+?) from )?"(?P<path>[^"]+)";
 _EXPORT = re.compile(r"^export (?=(?P<how>async function|function\*?|class|const|let|var|default|[{*]))", re.MULTILINE)
 _NAMED = re.compile(r"(?:async function|function\*?|class|const) +(?P<name>[A-Za-z_$][\w$]*)")
 _NAMES = re.compile(r"\{(?P<names>[\w$,\s]*)\}")
-_DOCUMENTATION = re.compile(r"^[ \t]*/\*\*.*?\*/[ \t]*\n", re.MULTILINE | re.DOTALL)
+_DOCUMENTATION = re.compile(r"^[ \t]*/\*\*(?:(?!\*/).)*\*/[ \t]*\n", re.MULTILINE | re.DOTALL)
 _STYLES = re.compile(r'(?:[ \t]*<link rel="stylesheet" href="/static/(?P<path>[^"]+)">\n)')
 
 

@@ -32,6 +32,11 @@ export class Counter { next() { say(secret); return 1; } }
 """,
     "js/words.js": """const secret = console;
 const glob = "/** not a comment */";
+const cast =
+  /** @type {any} */ (glob);
+/** More
+ * of it. */
+if (!cast) throw new Error();
 export const say = (text) => secret.log(text);
 export async function later() { return (await import("../vendor/paint.js")).default; }
 """,
