@@ -461,7 +461,7 @@ def test_no_text_of_a_model_a_tool_or_a_sender_becomes_more_than_text(
         for _ in range(2):  # what is within a part is made when it is opened
             for details in window.page.locator(".feed details").all():
                 details.evaluate("(element) => { element.open = true }")
-        window.wait_text(".inbox", "script link")
+        window.wait_text(".inbox", "onerror=")
         see = (
             "() => document.querySelector('.thumbs').scrollIntoView()"  # what is above it gets its size only when seen
         )

@@ -77,7 +77,7 @@ def the_palette(window: Window) -> None:
     keys.press("Control+k")
     keys.type("77")
     keys.press("Enter")
-    window.wait_text(".feed", "Turn 77 cannot be shown")
+    window.wait_text(".reply", "Turn 77 is not in the history")
 
 
 def the_single_keys(window: Window) -> None:
