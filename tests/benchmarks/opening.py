@@ -73,7 +73,9 @@ def measure(agent: Agent, link: Link) -> Sample:
             context = browser.new_context(proxy={"server": wire.address})
             context.add_init_script(LIVE_AT)
             page = context.new_page()
-            page.goto(address["url"], timeout=120_000, wait_until="commit")
+            page.goto(
+                address["url"].replace("/#", f"/agents/{agent.folder.name}#"), timeout=120_000, wait_until="commit"
+            )
             page.wait_for_function("() => window.liveAt", timeout=120_000)
             received = wire.received
             live_ms: float = page.evaluate("() => window.liveAt")

@@ -7,6 +7,8 @@ import { sharedHub } from "./shared_hub.js";
 /** @import { Api } from "./api.js" */
 /** @import { Connection, Effect, FeedRecord, Input, Snapshot } from "./connection.js" */
 
+export const OPENING = `open?view=rows&limit=${OPEN_EVENTS}`;
+
 /**
  * @typedef {object} FeedListener
  * @property {(records: FeedRecord[]) => void} show show records; they come in order, each once
@@ -69,7 +71,7 @@ export class FeedClient {
   carryOut(effect) {
     switch (effect.do) {
       case "ask_open":
-        return this.ask(`open?view=rows&limit=${OPEN_EVENTS}`, (answer) => {
+        return this.ask(OPENING, (answer) => {
           this.handle({ type: "opened", answer });
           if (answer.inbox) this.listener.setInbox(answer.inbox);
         });

@@ -80,7 +80,7 @@ export class HubRunner {
     try {
       heard();
       const headers = { Accept: "text/event-stream", Authorization: `Bearer ${this.token}` };
-      const response = await fetch(`${this.base}/${path}`, { signal, headers, credentials: "omit", cache: "no-store" });
+      const response = await fetch(`${this.base}/${path}`, { signal, headers, cache: "no-store" });
       if (!response.ok || !response.body) return this.refused(response, signal);
       const reader = response.body.pipeThrough(/** @type {any} */ (new TextDecoderStream())).getReader();
       const frames = new FrameReader();

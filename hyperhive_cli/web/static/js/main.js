@@ -3,9 +3,11 @@
 import { Agents } from "./agents.js";
 import { Api, RequestError, prefix } from "./api.js";
 import { find } from "./dom.js";
+import { OPENING } from "./feed_client.js";
 import { askForToken, sayWhy } from "./locked.js";
 import { Overview } from "./overview.js";
 import { Panel } from "./panel.js";
+import { sharedHub } from "./shared_hub.js";
 import { acceptToken, askTabs, hasChanged, refuseToken, shareToken, takeToken, token, tokenIn } from "./token.js";
 import { loadVocabulary } from "./vocabulary.js";
 
@@ -30,12 +32,20 @@ function placeOf() {
   return { agent: decodeURIComponent(agent), turn: Number(turn) };
 }
 
+/** @param {string} agent */
+function apiOf(agent) {
+  return new Api(`${prefix()}/agents/${encodeURIComponent(agent)}/api`);
+}
+
 async function start() {
+  sharedHub(); // its worker is loaded while the first answers come
   if (!takeToken()) await askTabs();
   if (!token()) return lock(hasChanged() ? CHANGED : "");
   const { agent, turn } = placeOf();
   try {
     const api = new Api(`${prefix()}/api`);
+    const named = agent ? apiOf(agent) : null;
+    named?.prefetch(OPENING);
     const [found, hive] = await Promise.all([api.get("agents"), api.get("hive"), loadVocabulary(api)]);
     acceptToken();
     isLocked = false;
@@ -44,7 +54,7 @@ async function start() {
     if (agent || isOnly) {
       const name = agent || found[0].agent;
       open("panel");
-      new Panel(name, new Api(`${prefix()}/agents/${encodeURIComponent(name)}/api`), agents, turn).start();
+      new Panel(name, named ?? apiOf(name), agents, turn).start();
     } else {
       open("overview");
       new Overview(agents).start();
