@@ -191,6 +191,7 @@ test("the field says when a message is read, its place in line, and what has bec
   assert.deepEqual(words({ status: "online" }), ["Message bee", "Send", ""]);
   assert.deepEqual(words({ state: "thinking", unread: 0 }), ["Message bee", "Queue", "Runs after this turn"]);
   assert.deepEqual(words({ state: "thinking", unread: 3 })[2], "Runs after this turn, 4th in line");
+  assert.deepEqual(words({ state: "thinking", unread: 3, queued: 1 })[2], "Runs after this turn, 2nd in line");
   assert.deepEqual([words({ unread: 10 })[2], words({ unread: 21 })[2]], ["11th in line", "22nd in line"]);
   assert.deepEqual(words({ paused: true })[0], "Message bee: it is read after you resume");
   assert.deepEqual(words({ running: false }), [

@@ -203,7 +203,7 @@ def test_the_keyboard_reaches_and_does_everything(browser: Browser, hive: Hive, 
         model = next(name for name in seen if name.startswith("Model "))
         wanted = [model, "Pause workspace", "feed", "Message", seen[-1]]
         assert [name for name in seen if name in wanted] == wanted
-        assert any(name.startswith("▸Bash") for name in seen), "a call is unfolded with the keyboard"
+        assert any("Bash" in name for name in seen), "a call is unfolded with the keyboard"
         window.page.locator(".call summary").first.focus()
         keys.press("Enter")
         window.page.locator(".call[open] pre").first.wait_for()

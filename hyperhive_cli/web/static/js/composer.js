@@ -34,6 +34,8 @@ export class Composer {
     /** @type {AgentState} */
     this.state = {};
     this.isLive = false;
+    /** @type {number | null} */
+    this.queued = null; // the messages in line, if they are known
     this.form = /** @type {HTMLFormElement} */ (find(".composer"));
     this.field = /** @type {HTMLTextAreaElement} */ (find("textarea", this.form));
     this.reply = find(".reply", this.form);
@@ -67,6 +69,14 @@ export class Composer {
     this.draw();
   }
 
+  /** Messages that are scheduled do not stand in line. @param {{messages: Record<string, any>[], more: boolean}} inbox */
+  setInbox({ messages, more }) {
+    const now = Date.now();
+    const waits = messages.filter(({ state, not_before: from }) => state === "ready" && from <= now);
+    this.queued = more ? null : waits.length;
+    this.draw();
+  }
+
   /** @param {import("./connection.js").Connection} connection */
   setConnection(connection) {
     this.isLive = connection.phase === "live";
@@ -74,7 +84,11 @@ export class Composer {
   }
 
   draw() {
-    const { placeholder, verb, hint } = fieldWords(this.agent, this.state, this.isLive || !("running" in this.state));
+    const { placeholder, verb, hint } = fieldWords(
+      this.agent,
+      { ...this.state, queued: this.queued },
+      this.isLive || !("running" in this.state),
+    );
     this.field.placeholder = placeholder;
     setText(find(".send .verb", this.form), verb);
     const element = find(".hint", this.form);

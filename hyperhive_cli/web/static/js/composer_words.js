@@ -26,7 +26,7 @@ export function fieldWords(agent, state, isLive) {
       hint: `Kept in the inbox until ${start}`,
     };
   }
-  const waits = count(state.unread);
+  const waits = count(state.queued ?? state.unread); // `queued`: without those that are scheduled
   if (state.paused) return { placeholder: `${message}: it is read after you resume`, verb: "Queue", hint: "" };
   if (["needs_login_idle", "needs_login_in_progress"].includes(state.status)) {
     return { placeholder: `${message}: it is read once you log in`, verb: "Queue", hint: "" };

@@ -125,6 +125,7 @@ export class Panel {
   /** @param {{messages: Record<string, any>[], more: boolean}} inbox */
   setInbox(inbox) {
     this.inbox.setInbox(inbox);
+    this.composer.setInbox(inbox);
   }
 
   /** @param {boolean} isSlow */
