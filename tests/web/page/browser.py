@@ -28,6 +28,7 @@ ARGUMENTS = [
     "--disable-extensions",
     "--disable-sync",
     "--no-first-run",
+    "--ignore-certificate-errors",  # the tests' own ones: `ignore_https_errors` does not reach shared workers
 ]
 DESKTOP, PHONE = (1280, 800), (390, 780)
 AXE = Path(__file__).parent / "vendor" / "axe.js"
