@@ -19,7 +19,7 @@ const SIGNS = { add: "+", del: "−", kept: " ", hunk: " " };
 export function diffElement(hunks, whole) {
   const cut = hunks.reduce((sum, hunk) => sum + (hunk.cut ?? 0), 0);
   const lines = diffLines(hunks);
-  const table = h("div", { class: "diff", tabindex: "0", role: "region", "aria-label": "diff" }, ...lines.slice(0, OPEN_LINES).map(lineElement));
+  const table = h("div", { class: "diff", tabindex: "0", role: "group", "aria-label": "diff" }, ...lines.slice(0, OPEN_LINES).map(lineElement));
   const left = lines.length - OPEN_LINES + cut;
   if (left <= 0) return h("div", "out", table);
   const button = h("button", { class: "btn small", type: "button" }, `Show ${counted(left, "line")}`);
