@@ -68,6 +68,11 @@ def the_palette(window: Window) -> None:
     keys.press("Enter")
     window.wait_text(".now .title", "Paused")
     keys.press("Control+k")
+    keys.type("save")
+    with window.page.expect_download() as saved:
+        keys.press("Enter")
+    assert saved.value.suggested_filename == "workspace.md"
+    keys.press("Control+k")
     keys.type("turn 1")
     keys.press("Enter")
     assert window.page.evaluate("() => location.pathname").endswith("/turns/1")

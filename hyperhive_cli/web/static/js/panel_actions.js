@@ -2,7 +2,7 @@
 
 import { pageOf } from "./agents.js";
 import { askAmount, askModel } from "./dialogs.js";
-import { find } from "./dom.js";
+import { find, h } from "./dom.js";
 import { focusedBlock, goFailure, goTurn } from "./feed_keys.js";
 import { isInTurn } from "./now.js";
 import { number, string, tokens } from "./text.js";
@@ -52,6 +52,16 @@ export class PanelActions {
     if (this.panel.state.hive) return; // it is set on the agent's own machine
     askModel(string(this.panel.state.model), async (model) => {
       await this.panel.api.post("model", { model });
+    });
+  }
+
+  /** Save the transcript as a file. @param {"md" | "jsonl"} form */
+  save(form) {
+    return this.panel.composer.attempt(async () => {
+      const address = URL.createObjectURL(await this.panel.api.blob(`export?format=${form}`));
+      h("a", { href: address, download: `${this.panel.agent}.${form}` }).click();
+      setTimeout(() => URL.revokeObjectURL(address));
+      return "Saved";
     });
   }
 
@@ -137,6 +147,8 @@ export class PanelActions {
         true,
         { words: "Copy a link to this page", sign: "link", run: () => navigator.clipboard?.writeText(location.href) },
       ],
+      [true, { words: "Save the transcript as Markdown", sign: "end", run: () => this.save("md") }],
+      [true, { words: "Save the transcript as JSON lines", sign: "end", run: () => this.save("jsonl") }],
       [true, { words: "Show the keys", sign: "info", keys: ["?"], run: () => this.panel.keyboard.showList() }],
     ]);
     return [`Actions for ${agent}`, all.filter(([isThere]) => isThere).map(([, entry]) => entry)];
