@@ -170,6 +170,9 @@ def test_the_overview_is_a_list_in_the_order_in_which_agents_need_someone(
             "Waiting, goes on by itself\n1",
         ]
         assert window.page.title() == "(2) hyperhive"
+        colours = "(bars) => new Set(bars.map((bar) => getComputedStyle(bar).backgroundColor)).size"
+        assert window.page.locator(".strip i").evaluate_all(colours) == 2, "what was ok, and what waited"
+        assert window.page.evaluate("document.activeElement.tagName") == "BODY", "nothing takes the focus by itself"
         assert "icon-need" in (window.page.locator("link[rel=icon]").get_attribute("href") or "")
         assert window.page.locator(".bell").get_attribute("data-n") == "2"
         assert window.axe() == []

@@ -11,6 +11,7 @@ import { newestOf } from "./figures_of_turns.js";
 const WIDTH = 140;
 const HEIGHT = 36;
 const GAP = 2;
+const MOST_REM = 1.5; // of a turn: the chart of a few is narrow
 const SVG_NAMES = "http://www.w3.org/2000/svg";
 
 /**
@@ -25,6 +26,7 @@ export function chartElement(chart, turns, address, open) {
   const figure = h("b", "num", chart.form(newest.value));
   const whose = h("span", "quiet meta num");
   const link = h("a", { class: "plot", href: address(turns[newest.at]) }, shapeOf(chart));
+  link.style.maxWidth = `${turns.length * MOST_REM}rem`;
   let at = newest.at;
   const name = () => {
     const value = chart.values[at];
@@ -94,10 +96,10 @@ function lineOf(values, y) {
     if (value === null) runs.push([]);
     else runs[runs.length - 1].push(`${round((at + 0.5) * step)},${y(value)}`);
   });
+  for (const run of runs) if (run.length === 1) run.push(`${round(Number(run[0].split(",")[0]) + step / 2)},${run[0].split(",")[1]}`); // short, but a line
   return runs.filter((run) => run.length).flatMap((run) => {
     const [first, last] = [run[0].split(",")[0], run[run.length - 1].split(",")[0]];
-    // A single value is a short line.
-    const points = run.length > 1 ? run.join(" ") : `${Number(first) - 1},${run[0].split(",")[1]} ${Number(first) + 1},${run[0].split(",")[1]}`;
+    const points = run.join(" ");
     const area = svg("polygon", { points: `${first},${HEIGHT} ${points} ${last},${HEIGHT}`, class: "area" });
     return [area, svg("polyline", { points, class: "line", "vector-effect": "non-scaling-stroke" })];
   });

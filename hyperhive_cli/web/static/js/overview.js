@@ -51,7 +51,6 @@ export class Overview {
     setInterval(() => document.hidden || this.draw(), 1000);
     this.list.addEventListener("pointerleave", () => this.draw());
     this.draw();
-    this.list.querySelector("a")?.focus();
   }
 
   /** @returns {[string, import("./palette.js").Entry[]]} */
