@@ -37,6 +37,7 @@ def test_the_inbox_is_a_queue(browser: Browser, hive: Hive, fake_claude: FakeCla
         window.wait_live()
         wait_until(lambda: shown(window) == [2, 3, 4])
         assert window.text(".queue.waiting .count") == "3 waiting"
+        assert window.page.locator(".tabs [data-part=inbox]").text_content() == "Inbox 3"
         assert item(window, 2).locator(".acc").inner_text() == "Next"
         the_order(window, hive)
         the_text(window, hive)
@@ -92,6 +93,12 @@ def the_text(window: Window, hive: Hive) -> None:
     item(window, 4).locator("p").click()
     window.wait_text(".queue li p.open", "the end")
     item(window, 4).locator("p").click()
+    unfold = item(window, 4).get_by_role("button", name="Show all of message 4")
+    unfold.press("Enter")
+    window.wait_text(".queue li p.open", "the end")
+    item(window, 4).get_by_role("button", name="Show less of message 4").press("Enter")
+    assert unfold.get_attribute("aria-expanded") == "false"
+    assert window.page.locator("[data-verb=unfold]").count() == 1, "the others are shown whole"
     do(window, 4, "edit")
     field = item(window, 4).locator("textarea")
     assert field.input_value().endswith("the end")

@@ -39,6 +39,7 @@ export class Inbox {
     this.state = {};
     this.root = find(".side");
     this.words = find(".inbox-words", this.root);
+    this.tabCount = find(".tabs .waiting");
     this.announcer = find(".inbox-said", this.root);
     this.undo = new Undo(find(".undos", this.root), (id) => this.change(id, "restore"));
     this.later = new Later(() => {}, "Run");
@@ -78,6 +79,7 @@ export class Inbox {
     const there = new Set(SECTIONS.flatMap((section) => parts[section].map(({ id }) => Number(id))));
     for (const [id, item] of this.items) if (!there.has(id) && !item.isEditing) this.remove(id, item);
     for (const section of SECTIONS) this.drawSection(section, parts[section], now);
+    setText(this.tabCount, String(parts.waiting.length || ""));
     const isEmpty = SECTIONS.every((section) => !parts[section].length);
     const more = this.hasMore ? "The first 100 are shown; hyperhive inbox lists all." : "";
     if (!this.words.classList.contains("bad")) setText(this.words, isEmpty && !this.items.size ? "Nothing waits." : more);

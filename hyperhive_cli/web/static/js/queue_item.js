@@ -42,7 +42,8 @@ export class QueueItem {
     this.meta = h("span", "meta num");
     this.tools = h("span", "tools");
     this.element = h("li", { class: "q", "data-id": String(message.id) });
-    this.text.addEventListener("click", () => this.unfold());
+    this.fold = h("button", { type: "button", class: "btn ghost icon small", "data-verb": "unfold" }, icon("down", "s"));
+    for (const part of [this.text, this.fold]) part.addEventListener("click", () => this.unfold());
   }
 
   get id() {
@@ -79,12 +80,11 @@ export class QueueItem {
   draw() {
     const body = textOf(this.message.body);
     setText(this.text, oneLine(body, LINE_CHARS));
-    this.text.classList.remove("open");
     const isLong = this.message.cut || body.length > LONG_CHARS || body.includes("\n");
-    this.text.title = isLong ? "Show all of it" : "";
     this.text.classList.toggle("long", isLong);
+    this.setOpen(false);
     const reason = reasonOf(this.message);
-    this.tools.replaceChildren(...this.verbs().map((verb) => this.button(verb)));
+    this.tools.replaceChildren(...(isLong ? [this.fold] : []), ...this.verbs().map((verb) => this.button(verb)));
     const why = reason && h("span", `why meta ${this.section === "dead" ? "bad" : "soft"}`, reason);
     this.element.replaceChildren(this.sign(), this.text, this.meta, ...(why ? [why] : []), this.tools);
   }
@@ -108,7 +108,7 @@ export class QueueItem {
   /** Show all of its text, or two lines again. */
   async unfold() {
     if (!this.text.classList.contains("long") || getSelection()?.toString()) return;
-    const isOpen = this.text.classList.toggle("open");
+    const isOpen = this.setOpen(!this.text.classList.contains("open"));
     if (!isOpen) return setText(this.text, oneLine(textOf(this.message.body), LINE_CHARS));
     try {
       const whole = clean(await this.host.whole(this.message));
@@ -116,6 +116,17 @@ export class QueueItem {
     } catch (error) {
       setText(this.text, errorWords(error));
     }
+  }
+
+  /** @param {boolean} isOpen */
+  setOpen(isOpen) {
+    const words = isOpen ? "Show less of" : "Show all of";
+    this.text.classList.toggle("open", isOpen);
+    this.text.title = this.text.classList.contains("long") ? `${words} it` : "";
+    this.fold.title = `${words} it`;
+    this.fold.setAttribute("aria-label", `${words} message ${this.id}`);
+    this.fold.setAttribute("aria-expanded", String(isOpen));
+    return isOpen;
   }
 
   // --- its text while it is edited ---
