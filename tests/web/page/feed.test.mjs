@@ -98,7 +98,7 @@ test("equal retries are one line that counts, and says how it ended", () => {
     return [block.count, retriesWords(block)];
   };
   assert.deepEqual(line(retry(1), retry(2), retry(3), retry(4), text("on")), [4, "tried 4 times in 4.0 s, then went on."]);
-  assert.deepEqual(line(retry(5), retry(6)), [6, "tried 6 times in 1.0 s; the next try is in "]);
+  assert.deepEqual(line(retry(5), retry(6)), [6, "tried 6 times in 1.0 s; trying again in "]);
   assert.deepEqual(line(retry(1), foot({ ok: false })), [1, "tried 1 time in 1.0 s, then gave up."]);
   const reasons = blocks(head(), retry(1), retry(2, { reason: "unknown" }), text("on")).filter(({ kind }) => kind === "retries");
   assert.deepEqual(reasons.map(({ first }) => retryWords(first.reason)), ["Overloaded", "No connection"]);

@@ -15,7 +15,7 @@ const NOTE_LINES = 3; // of a note that are shown unfolded
 const NOTE_MARKS = { fine: ["fine", "check"], warn: ["soft", "warn"], bad: ["bad", "x"], accent: ["acc", "info"], quiet: ["quiet", "info"] };
 /** Tone of an outcome → the class of its tag, and its icon. @type {Record<string, [string, string]>} */
 export const OUTCOME_TAGS = { fine: ["fine", "check"], warn: ["line", "warn"], bad: ["bad", "x"], quiet: ["off", "x"] };
-const OUR_TOPICS = new Set(["status", "model", "session", "limit", "task", "page"]);
+const OUR_TOPICS = new Set(["status", "model", "session", "limit", "task", "page", "note"]);
 
 /** Return the element of a block, null if there is nothing to see. @param {Block} block @param {Source} source @returns {HTMLElement | null} */
 export function blockElement(block, source) {
@@ -38,7 +38,7 @@ const ROWS = {
   head: (row, source) => messageElement(row.body, () => source.wholeRow(row).then(({ body }) => body)),
   text: (row, source) => proseElement(row, () => source.wholeRow(row).then(({ text }) => text)),
   error: ({ text }) => noteElement("bad", rawText(text)),
-  note: ({ tone, source: from, text, topic }) => noteElement(tone, from ? prefixed(`${from}: `, text) : text, OUR_TOPICS.has(topic)),
+  note: ({ tone, source: from, text, topic }) => noteElement(tone, from ? prefixed(`${from}: `, text) : text, !from && OUR_TOPICS.has(topic)),
   quote: quoteElement,
   foot: footElement,
 };
@@ -52,10 +52,16 @@ function prefixed(prefix, raw) {
 function noteElement(tone, raw, isOurs = false) {
   const text = raw.text.trim();
   const lines = text.split("\n");
-  const words = isOurs ? [text.slice(0, 1).toUpperCase() + text.slice(1)] : [plainElement(raw)];
+  const words = isOurs ? sentenceOf(text) : [plainElement(raw)];
   const isLong = lines.length > NOTE_LINES + 1 || raw.cut > 0;
   const body = isLong ? foldElement([lines[0].slice(0, 300)], () => [h("pre", { class: "output", tabindex: "0" }, plainElement(raw))]) : h("span", "", ...words);
   return markedLine(NOTE_MARKS[tone] ?? NOTE_MARKS.quiet, body, tone === "bad" ? "note is-bad" : "note");
+}
+
+/** A sentence of the harness: as one begins, and with what it quotes as code. @param {string} text */
+function sentenceOf(text) {
+  const [first, ...rest] = text.replace(/^status: /u, "").split("`");
+  return [first.slice(0, 1).toUpperCase() + first.slice(1), ...rest.map((part, at) => (at % 2 ? part : h("code", "", part)))];
 }
 
 /** @param {[string, string]} mark @param {Node} body @param {string} [classes] */

@@ -124,7 +124,7 @@ export function footWords({ remarks, exit_status: status, ok, took_ms: took, too
  */
 export function retriesWords({ count: times, tookMs, end }) {
   const tried = `tried ${counted(times, "time")}${tookMs >= 1000 ? ` in ${tookWords(tookMs)}` : ""}`;
-  return { on: `${tried}; the next try is in `, over: `${tried}, then went on.`, gone: `${tried}, then gave up.` }[end] ?? tried;
+  return { on: `${tried}; trying again in `, over: `${tried}, then went on.`, gone: `${tried}, then gave up.` }[end] ?? tried;
 }
 
 /**

@@ -8,7 +8,8 @@ export function tick(root) {
   const now = Date.now();
   for (const element of /** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll("[data-since], [data-until]"))) {
     const { since, until, words = "" } = element.dataset;
-    const ms = since === undefined ? Math.max(0, Number(until) - now) : Math.max(0, now - Number(since));
-    setText(element, `${words}${clock(ms / 1000)}`);
+    const ms = since === undefined ? Number(until) - now : now - Number(since);
+    const isDue = since === undefined && ms <= 0;
+    setText(element, `${words}${isDue ? "a moment" : clock(Math.max(0, ms) / 1000)}`);
   }
 }
