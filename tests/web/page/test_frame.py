@@ -257,6 +257,7 @@ def test_no_size_of_the_page_has_a_fault_of_accessibility_or_is_too_wide(
                 for opener in (".bell", "button.agent", ".later-b"):
                     window.page.locator(opener).click()
                     assert window.axe() == [], opener
+                    assert overflowing(window.page.locator("body")) == [], opener
                     window.page.keyboard.press("Escape")
                 window.page.locator(".feed").focus()
                 for key in ("Control+k", "?"):

@@ -270,10 +270,11 @@ def test_there_are_no_serious_accessibility_faults_and_nothing_is_too_wide_for_a
 
 
 def overflowing(body: Locator) -> list[str]:
-    """Return the elements that extend beyond the right edge of the window, except those that scroll."""
+    """Return the elements that extend beyond the edges of the window, except those that scroll."""
     found: list[str] = body.evaluate(
         "() => [...document.querySelectorAll('body *')].filter((e) => e.getClientRects().length"
-        " && e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('pre, table, .unseen, .skip'))"
+        " && (e.getBoundingClientRect().right > innerWidth + 1 || e.getBoundingClientRect().left < -1)"
+        " && !e.closest('pre, table, .unseen, .skip'))"
         ".map((e) => e.className || e.tagName)"
     )
     return found
@@ -327,6 +328,7 @@ def test_a_missing_or_deleted_agent_is_reported_and_not_asked_for_again(browser:
         window.wait_text(".now", "there is no agent 'hornet'")
         assert window.text(".now .title") == "Nothing to show"
         assert window.page.locator(".now [data-verb=reconnect]").is_visible()
+        assert not window.field.is_visible(), "no one would read a message"
         asked = [url for url in window.asked if "hornet" in url]
         window.page.clock.run_for(60_000)
         assert [url for url in window.asked if "hornet" in url] == asked

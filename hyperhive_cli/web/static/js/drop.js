@@ -1,6 +1,7 @@
 /** Drops: a popover beside the button that opens it. Esc, a click elsewhere and the focus are the browser's. */
 
 const GAP_PX = 4;
+const EDGE_PX = 8; // between a panel and the edges of the window
 
 /**
  * @param {HTMLElement} button @param {HTMLElement} panel
@@ -27,6 +28,9 @@ export function placeBeside(button, panel, { side = "left", isAbove = false } = 
   const { clientWidth, clientHeight } = document.documentElement;
   if (isAbove) panel.style.bottom = `${clientHeight - top + GAP_PX}px`;
   else panel.style.top = `${bottom + GAP_PX}px`;
-  if (side === "left") panel.style.left = `${left}px`;
-  else panel.style.right = `${clientWidth - right}px`;
+  const most = clientWidth - 2 * EDGE_PX;
+  const width = Math.min(most, parseFloat(getComputedStyle(panel).width)); // it has one before it is shown
+  const start = side === "left" ? left : right - width;
+  panel.style.maxWidth = `${most}px`;
+  panel.style.left = `${Math.max(EDGE_PX, Math.min(start, clientWidth - EDGE_PX - width))}px`;
 }
