@@ -13,7 +13,7 @@ from tests.web.page.browser import Window, gateway, open_window, stored_numbers
 from tests.web.page.wire import open_wire
 
 NAME = "hyperhive-events.sqlite"
-REPLACED = "the history was replaced by an older one"
+REPLACED = "history was replaced by an older one"
 CUT = ("Failed to load resource", "net::ERR_")
 
 
