@@ -39,9 +39,11 @@ class AgentControl:
         doing = parts.turns.activity.to_dict()
         return {
             "paused": parts.inbox.is_paused,
+            "paused_since": parts.inbox.paused_since,
             "prewarmed": parts.prewarmer.detail(),
             "budget": parts.budget_keeper.detail(used),
             "activity": None if doing is None or used is None else {**doing, **used},
+            "silence": None if turn is None else turn.silence(self._bus.now_ms()),
         }
 
     async def change(self, write: Callable[[Inbox], T]) -> T:
@@ -56,7 +58,7 @@ class AgentControl:
     async def pause(self) -> None:
         """Stop starting turns until `resume`, over restarts too. Raises StoreError if that cannot be stored."""
         if not self._parts.inbox.is_paused:
-            await self._write(lambda: self._parts.inbox.put_facts(paused="1"))
+            await self._write(lambda: self._parts.inbox.pause(self._bus.now_ms() / 1000))
             self._bus.note(PAUSED)
             self._bus.current.know(is_paused=True)
             self.wake()
@@ -65,7 +67,7 @@ class AgentControl:
         """End the pause or wait; a spent day gets one more day's worth. Return False if nothing was waiting."""
         paused = self._parts.inbox.is_paused
         if paused:
-            await self._write(lambda: self._parts.inbox.put_facts(paused=""))
+            await self._write(self._parts.inbox.end_pause)
             self._bus.note("no longer paused")
             self._bus.current.know(is_paused=False)
         if self._state.is_over_budget:

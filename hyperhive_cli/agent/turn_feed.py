@@ -66,7 +66,7 @@ class TurnFeed:
         if is_limit:
             is_of_model = refusal is not None and refusal.limit.of_model
             return Retrying(0, 0, retry.why, until, is_limit, self._bus.current.model if is_of_model else None)
-        return Retrying(retry.attempt, retry.most, retry.why, until)
+        return Retrying(retry.attempt, retry.most, retry.reason, until)
 
     def _show(self, retry: Retrying | None) -> None:
         if retry != self._bus.current.standing.retry:

@@ -25,6 +25,12 @@ class Retry:
     attempt: int = 0  # of at most `most`; 0 if unknown
     most: int = 0
     why: str = "unknown"  # in claude's own word
+    code: int = 0  # the API's status, 0 if there was no answer
+
+    @property
+    def reason(self) -> str:
+        """The word with the API's status: `overloaded (529)`."""
+        return f"{self.why} ({self.code})" if self.code else self.why
 
     @property
     def is_long(self) -> bool:
@@ -43,4 +49,5 @@ def line_to_retry(line: Mapping[str, Any]) -> Retry | None:
         whole(line.get("attempt")) or 0,
         whole(line.get("max_retries")) or 0,
         why[:WHY_LIMIT_CHARS] if isinstance(why, str) and why else "unknown",
+        whole(line.get("error_status")) or 0,
     )

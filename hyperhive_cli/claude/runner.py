@@ -60,6 +60,14 @@ class Turn:
         """Whether the run was asked to end, or is ending by itself."""
         return self._stopping.is_set()
 
+    def silence(self, now_ms: int) -> dict[str, int] | None:
+        """Return since when claude has been silent, and when that ends the run (Unix ms); None if it is not so far."""
+        found = None if self._watch is None else self._watch.watchdog.silence(trio.current_time())
+        if found is None:
+            return None
+        since_ms = now_ms - round(found[0] * 1000)
+        return {"since": since_ms, "ends": since_ms + round(found[1] * 1000)}
+
     def raise_limits(self, limits: TurnLimits) -> None:
         """Replace the limits of the run."""
         self.limits = limits

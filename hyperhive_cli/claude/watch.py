@@ -124,6 +124,12 @@ class Watchdog:
         self._warned = True
         return f"claude has been silent for {span(now - (self._last_line or now))}: {self._diagnosis(now)}"
 
+    def silence(self, now: float) -> tuple[float, float] | None:
+        """Return how long claude has been silent, and for how long it may be (s), once it was warned of."""
+        if self._last_line is None or not self._warned:
+            return None
+        return now - self._last_line, self._end_of_silence(self._last_line) - self._last_line
+
     def verdict(self, now: float) -> WatchVerdict | float:
         """Return the verdict if one is due, else when to call again, which includes readings and warnings."""
         if (found := _immediate_verdict(self._seen, self._limits)) is not None:

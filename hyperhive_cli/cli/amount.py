@@ -1,4 +1,4 @@
-"""`Amount`, `Duration`, `Count` and `Kept`: numbers on the command line."""
+"""`Amount`, `Duration`, `Days`, `Count` and `Kept`: numbers on the command line."""
 
 import math
 from typing import Any
@@ -48,6 +48,15 @@ class Duration(Amount):
             except UsageError as error:
                 self.fail(f"{error.message}: {error.hint}", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class Days(click.IntRange):
+    """A number of days, or a duration of whole days: `7`, `7d`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - as click has it
+        """Return the days; fails as click does."""
+        days: Any = value.strip().lower().removesuffix("d") if isinstance(value, str) else value
+        return super().convert(days, param, ctx)
 
 
 class Kept(click.ParamType[Retention]):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hyperhive_cli.cli.amount import DOLLARS, NUMBER
-from hyperhive_cli.cli.declared import group, option, pass_invocation
+from hyperhive_cli.cli.declared import argument, group, option, pass_invocation
 from hyperhive_cli.cli.invocation import Invocation, now_ms, paint, print_json, print_lines
 from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.cli.tables import UNCUT, is_piped
@@ -26,7 +26,7 @@ def budget() -> None:
 
     \b
     Examples: hyperhive budget
-              hyperhive budget raise --day-cost 5
+              hyperhive budget raise 5
     """  # noqa: D301 - click's own mark
 
 
@@ -54,6 +54,7 @@ def show(invocation: Invocation, *, as_json: bool) -> None:
 
 
 @budget.command("raise")
+@argument("dollars", type=DOLLARS, metavar="[USD]", required=False)
 @option("--day-cost", type=DOLLARS, metavar="USD", help="Today's limit.")
 @option("--message", "message_id", type=NUMBER, metavar="ID", help="The message that the limits below apply to.")
 @option("--turn-cost", type=DOLLARS, metavar="USD", help="Cost limit of the message's next turn.")
@@ -61,20 +62,28 @@ def show(invocation: Invocation, *, as_json: bool) -> None:
 @option("--tool-calls", type=NUMBER, metavar="N", help="Tool call limit of its turn.")
 @pass_invocation
 def raise_limit(
-    invocation: Invocation, /, day_cost: float | None, message_id: int | None, **given: float | None
+    invocation: Invocation,
+    /,
+    dollars: float | None,
+    day_cost: float | None,
+    message_id: int | None,
+    **given: float | None,
 ) -> None:
-    """Raise a limit to a new value.
+    """Raise a limit to a new value: today's to USD, or one named by an option.
 
     The day's limit is raised until midnight, a message's limits until the message has ended. Tokens and tool calls also
     apply to its running turn; the cost limit does not, because claude was started with it.
 
     \b
-    Examples: hyperhive budget raise --day-cost 5
+    Examples: hyperhive budget raise 5
               hyperhive budget raise --message 7 --tool-calls 400
     """  # noqa: D301 - click's own mark
+    if dollars is not None and day_cost is not None:
+        raise UsageError("today's limit was given twice", "hyperhive budget raise USD")
+    day_cost = dollars if day_cost is None else day_cost
     limits = {name: limit for name, limit in given.items() if limit is not None}
     if day_cost is None and not limits:
-        raise UsageError("no limit was given", "hyperhive budget raise --day-cost USD")
+        raise UsageError("no limit was given", "hyperhive budget raise USD")
     if bool(limits) != (message_id is not None):
         raise UsageError("the limits of a turn need --message", "--message ID --tool-calls N")
     echo(raise_to(invocation.local(changes=True), day_cost, message_id, limits))

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from hyperhive_cli.cli.amount import Days
 from hyperhive_cli.cli.declared import command, option, pass_invocation
 from hyperhive_cli.cli.invocation import Invocation, hive_option, is_plain, now_ms, print_json, print_lines, say_if_new
 from hyperhive_cli.cli.streams import echo
@@ -25,8 +26,8 @@ FORMS = {".svg": "svg", ".png": "png"}
 
 @command()
 @option(
-    "--days", type=click.IntRange(1, MOST_DAYS), default=7, show_default=True, metavar="N",
-    help="The last N local days, including today.",
+    "--days", type=Days(1, MOST_DAYS), default=7, show_default=True, metavar="N",
+    help="The last N local days, including today: 30 or 30d.",
 )  # fmt: skip
 @option("--by", type=click.Choice(BY), default="day", show_default=True, help="Print one row for each of these.")
 @option("--json", "as_json", is_flag=True, help="Print JSON; its fields: hyperhive help events.")

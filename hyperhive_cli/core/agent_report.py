@@ -77,7 +77,7 @@ _CHECKS: Mapping[str, _Check] = {
     "permission_mode": _maybe(_is_text),
     **dict.fromkeys(("state", "model"), _is_text),
     **dict.fromkeys(("pid", "context_tokens", "context_window"), _maybe(_count)),
-    **dict.fromkeys(("since_unix", "waits_until"), _maybe(_moment_s)),
+    **dict.fromkeys(("since_unix", "waits_until", "paused_since"), _maybe(_moment_s)),
     "next_due": _maybe(_moment_ms),
     "paused": _is_flag,
     "usage": _maybe(_fields(_TOKENS)),
@@ -91,6 +91,7 @@ _CHECKS: Mapping[str, _Check] = {
         _fields({"turn_id": _count, "ended": _maybe(_moment_ms), "before": _count, "after": _maybe(_count)})
     ),
     "activity": _maybe(_fields(_ACTIVITY)),
+    "silence": _maybe(_fields({"since": _moment_ms, "ends": _moment_ms})),
     "limits": _each(_fields(_LIMIT)),
     "mcp": _maybe(_each(_is_text)),
     "problems": _each(_is_text),

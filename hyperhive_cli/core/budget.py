@@ -5,6 +5,7 @@ day's dollars are those of the turns that started on that local day. None means 
 """
 
 import json
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 from types import MappingProxyType
@@ -146,6 +147,16 @@ def shown(name: str, amount: float) -> str:
     if not name.endswith("cost"):
         return f"{amount:,.0f}"
     return "$0" if amount == 0 else f"${amount:,.2f}" if amount >= 0.1 else f"${amount:.4f}"
+
+
+RAISES_BY = 1.5
+
+
+def raised_limit(limit: float) -> float:
+    """Return a limit (not 0) half as high again, rounded up to two digits, as the page proposes it too."""
+    raised = limit * RAISES_BY
+    step = 10.0 ** max(-2, math.floor(math.log10(raised)) - 1)
+    return round(math.ceil(raised / step - 1e-9) * step, 2)
 
 
 def budget_detail(

@@ -193,12 +193,18 @@ def ahead(at: float, now: float) -> str:
 
     The weekday is left out for today and replaced by the date from a week ahead on.
     """
+    then = moment(at, now)
+    return then if then == NO_TIME else f"{then} (in {duration(at - now)})"
+
+
+def moment(at: float, now: float) -> str:
+    """Format a time (Unix seconds) as local time, with the day as in `ahead`; one that is past has the date."""
     then, today = local_time(at), local_time(now)
     if then is None or today is None:
         return NO_TIME
     days = (then.date() - today.date()).days
     day = f"{_DAYS[then.weekday()]} " if 0 < days < 7 else f"{then.day:02d} {_MONTHS[then.month - 1]} " if days else ""
-    return f"{day}{then:%H:%M} (in {duration(at - now)})"
+    return f"{day}{then:%H:%M}"
 
 
 # Independent of the locale, like the page.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
-from hyperhive_cli.core.events import BusEvent, TurnEnd, TurnStart
+from hyperhive_cli.core.events import BusEvent, StatusChanged, TurnEnd, TurnStart
 from hyperhive_cli.harness.terminal_loop import Calls, TerminalLoop
 from hyperhive_cli.render.blocks import Block
 from hyperhive_cli.render.console.editor import History
@@ -112,7 +112,7 @@ class ConsoleLoop(TerminalLoop):
         for record in records:
             if isinstance(record.event, TurnStart):
                 self._message = str(record.event.message_id or "")
-            elif isinstance(record.event, TurnEnd):
+            elif isinstance(record.event, TurnEnd | StatusChanged):
                 self._refresh()
 
     def update(self, fields: Mapping[str, Any]) -> None:

@@ -3,11 +3,15 @@
 Commands, the console and the table of agents ask here.
 """
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.store.folder import prepare_state_dir, silent_holder
+
+if TYPE_CHECKING:
+    from hyperhive_cli.store.inbox import MessageTable
 
 NOTHING_TO_RESUME = "nothing to resume: the agent is not paused or waiting"
 
@@ -25,7 +29,7 @@ class Steered(Protocol):
 
 def pause(agent: Steered) -> str:
     """Start no turn until `resume`, also after a restart; say what came of it."""
-    _tell_or_keep(agent, "pause", paused="1")
+    _tell_or_keep(agent, "pause", lambda inbox: inbox.pause(time.time()))
     return "paused"
 
 
@@ -41,13 +45,13 @@ def resume(agent: Steered) -> str:
     with open_inbox(agent.paths.inbox_db) as inbox:
         was_paused = inbox.is_paused
         if was_paused:
-            inbox.put_facts(paused="")
+            inbox.end_pause()
     return f"no longer paused; {why}" if was_paused else f"{why}, and the agent is not paused"
 
 
 def start_new_session(agent: Steered) -> str:
     """Have the next turn start a new conversation; say what came of it."""
-    _tell_or_keep(agent, "new_session", skip_continue="1")
+    _tell_or_keep(agent, "new_session", lambda inbox: inbox.put_facts(skip_continue="1"))
     return "the next turn starts a new session"
 
 
@@ -62,7 +66,7 @@ def set_model(agent: Steered, name: str) -> bool:
     return False
 
 
-def _tell_or_keep(agent: Steered, op: str, **facts: str) -> None:
+def _tell_or_keep(agent: Steered, op: str, keep: "Callable[[MessageTable], None]") -> None:
     """Ask the harness; if none answers, store what it would have stored. Raises StoreError."""
     if agent.ask(op) is not None:
         return
@@ -70,4 +74,4 @@ def _tell_or_keep(agent: Steered, op: str, **facts: str) -> None:
 
     prepare_state_dir(agent.paths.state_dir)
     with open_inbox(agent.paths.inbox_db) as inbox:
-        inbox.put_facts(**facts)
+        keep(inbox)

@@ -15,7 +15,7 @@ from hyperhive_cli.render.table import cells, cut, meter
 from hyperhive_cli.render.turn_words import ended_words
 from hyperhive_cli.transcript.endings import STYLES, sign_of
 from hyperhive_cli.transcript.limit_words import limit_style, limit_words, open_limits
-from hyperhive_cli.transcript.state_words import state_line, state_of
+from hyperhive_cli.transcript.state_words import silence_words, state_line, state_of
 from hyperhive_cli.transcript.status_words import status_words
 
 Span = tuple[str, str]
@@ -70,7 +70,10 @@ def _lease(hive: Mapping[str, Any] | None) -> list[Row]:
 def _now(found: Mapping[str, Any], now: float, *, plain: bool) -> list[Span]:
     """Return the agent's name and what it does; why it waits, and until when, is in the next row."""
     state = state_of(found, now)
-    words = state_line(state._replace(why="", until=None) if state.words else state, now)
+    if state.words:
+        is_told = state.sentence.startswith(f"{state.words}: ")
+        state = state._replace(until=None, sentence=state.words if is_told else state.sentence)
+    words = " · ".join(filter(None, (state_line(state, now), silence_words(found, now))))
     sign = [] if plain else [(state.sign, state.style), (" ", "")]
     return [(found["agent"], "head"), ("  ", ""), *sign, (words, "")]
 

@@ -5,7 +5,7 @@
 - `session_cost_usd`, `session_tokens` (JSON): the running totals at the end of that conversation.
 - `aside_session_id`, `aside_cost_usd`, `aside_tokens`: the same for a conversation that claude's API refused, kept
   while the message is tried in a new one.
-- `paused`: `1` while an operator wants no turn to start.
+- `paused`: `1` while an operator wants no turn to start; `paused_at`: since when (Unix s).
 - `skip_continue`: `1` if the next turn starts a new conversation.
 - `context_tokens`, `context_window`: after the last turn.
 - `auth_source`: the source of claude's credentials in its last `init` (`ANTHROPIC_API_KEY`, `none`, …).

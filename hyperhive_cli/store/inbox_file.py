@@ -66,6 +66,21 @@ class InboxFile:
         """Whether an operator has paused the agent: no turn starts."""
         return self.fact("paused") == "1"
 
+    @property
+    def paused_since(self) -> int | None:
+        """When an operator paused the agent (Unix s); None if it is not paused, or if that is not known."""
+        at = self.fact("paused_at") if self.is_paused else None
+        return int(at) if at and at.isdigit() else None
+
+    def pause(self, now_s: float) -> None:
+        """Stop starting turns until `end_pause`; an earlier pause keeps its moment."""
+        if not self.is_paused:
+            self.put_facts(paused="1", paused_at=str(int(now_s)))
+
+    def end_pause(self) -> None:
+        """Start turns again."""
+        self.put_facts(paused="", paused_at="")
+
     def put_facts(self, **facts: str) -> None:
         """Set facts, durably."""
         with self._transaction() as db:

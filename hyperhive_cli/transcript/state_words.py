@@ -4,7 +4,8 @@ It starts with the word for the agent's status (`status_words`), except that an 
 `working`, `compacting` or `idle`.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from hyperhive_cli.core import text
@@ -40,9 +41,11 @@ class ShownState(NamedTuple):
     sign: str
     style: str  # of the sign
     words: str  # of the status, such as `rate limited`; empty if nothing is in the agent's way
+    sentence: str  # the same in a sentence, with the reason: `5-hour limit reached`
     why: str
     until: float | None  # when the status ends by itself, or when the next message of an idle agent is due (Unix s)
     doing: TurnDoing | None = None
+    since: float | None = None  # of a pause (Unix s)
 
 
 def state_of(found: Mapping[str, Any], now: float) -> ShownState:
@@ -51,13 +54,82 @@ def state_of(found: Mapping[str, Any], now: float) -> ShownState:
     words, style = status_words(status)
     if status != Status.ONLINE:
         sign = _SIGNS.get(status, "!")
-        return ShownState(status or "unknown", sign, style, words, _why(found, now), found["waits_until"], doing)
-    if doing is not None:
+        said = status_sentence(found, now)
+        since = text.number(found.get("paused_since")) if status == Status.PAUSED else None
         return ShownState(
-            "compacting" if found["state"] == "compacting" else "working", "●", "fine", "", "", None, doing
+            status or "unknown", sign, style, words, said, _why(found, now), found["waits_until"], doing, since
         )
+    if doing is not None:
+        word = "compacting" if found["state"] == "compacting" else "working"
+        return ShownState(word, "●", "fine", "", "", "", None, doing)
     due = (found["next_due"] or 0) / 1000
-    return ShownState("idle", "○", "fine", "", "", due if due > now else None)
+    return ShownState("idle", "○", "fine", "", "", "", due if due > now else None)
+
+
+def status_sentence(found: Mapping[str, Any], now: float) -> str:
+    """Return why an agent starts no turn, in a sentence; its fields may be unknown, then also absent."""
+    status = text.text_of(found["status"])
+    words, _ = status_words(status)
+    say = _SENTENCES.get(status)
+    if say is not None and (sentence := say(found, now)):
+        return sentence
+    why = text.one_line(text.text_of(found.get("why")), WHY_CHARS)
+    return f"{words}: {why}" if why else words
+
+
+def silence_words(found: Mapping[str, Any], now: float) -> str:
+    """Return that claude has written nothing for long, and when that ends its turn; "" while it is not so far."""
+    silence, activity = found.get("silence"), found.get("activity") or {}
+    if not silence:
+        return ""
+    since_s, ends_s = silence["since"] / 1000, silence["ends"] / 1000
+    tool = text.one_line(text.text_of(activity.get("tool")), 24)
+    busy = f" · {tool} still busy" if tool else ""
+    return f"silent for {text.clock(now - since_s)}{busy} · interrupts at {text.clock(ends_s - since_s)}"
+
+
+def _paused(found: Mapping[str, Any], now: float) -> str:
+    since = text.number(found.get("paused_since"))
+    return "paused" if since is None else f"paused since {text.moment(since, now)}"
+
+
+def _retrying(found: Mapping[str, Any], _: float) -> str:
+    why = text.one_line(text.text_of(found.get("why")), WHY_CHARS)
+    if (tries := _TRIES.fullmatch(why)) is None:
+        return ""
+    reason = "error" if tries["why"] == "unknown" else tries["why"].replace("_", " ")
+    return f"API {reason} · try {tries['attempt']} of {tries['most']}"
+
+
+def _limited(found: Mapping[str, Any], now: float) -> str:
+    reached = _reached_limit(found, now)
+    return f"{reached} reached" if reached else ""
+
+
+def _over_budget(found: Mapping[str, Any], _: float) -> str:
+    limit = text.number(((found.get("budget") or {}).get("today") or {}).get("limit_usd"))
+    return "" if limit is None else f"today's {in_words('day_cost', limit).removesuffix('.00')} is spent"
+
+
+def _failed(found: Mapping[str, Any], _: float) -> str:
+    why = text.one_line(text.text_of(found.get("why")), WHY_CHARS)
+    return f"stopped: {why}" if why else ""
+
+
+_TRIES = re.compile(r"attempt (?P<attempt>\d+) of (?P<most>\d+): (?P<why>.+)")
+_SENTENCES: Mapping[str, Callable[[Mapping[str, Any], float], str]] = {
+    Status.PAUSED: _paused,
+    Status.RETRYING: _retrying,
+    Status.RATE_LIMITED: _limited,
+    Status.OVER_BUDGET: _over_budget,
+    Status.NEEDS_LOGIN_IDLE: lambda *_: "claude is logged out",
+    Status.FAILED: _failed,
+}
+
+
+def _reached_limit(found: Mapping[str, Any], now: float) -> str:
+    reached = [limit["name"] for limit in open_limits(found.get("limits"), now) if limit["status"] == "rejected"]
+    return text.one_line(reached[0], 60) if reached else ""
 
 
 def _doing(found: Mapping[str, Any]) -> TurnDoing | None:
@@ -77,13 +149,12 @@ def _doing(found: Mapping[str, Any]) -> TurnDoing | None:
 def _why(found: Mapping[str, Any], now: float) -> str:
     why = text.one_line(text.text_of(found.get("why")), WHY_CHARS)
     if found["status"] == Status.RATE_LIMITED and not why:
-        reached = [limit["name"] for limit in open_limits(found["limits"], now) if limit["status"] == "rejected"]
-        return text.one_line(reached[0], 60) if reached else ""
+        return _reached_limit(found, now)
     if found["status"] == Status.STOPPED and found["paused"]:
         return "paused"
     today = (found["budget"] or {}).get("today") or {}
     if found["status"] == Status.OVER_BUDGET and today.get("limit_usd") is not None:
-        return f"today's {in_words('day_cost', today['limit_usd'])} is spent"
+        return _over_budget(found, now)
     return why
 
 
@@ -94,8 +165,10 @@ def column_forms(state: ShownState, now: float | None) -> tuple[str, ...]:
         return (f"idle, next message at {clock}", f"idle, next at {clock}", "idle") if clock else ("idle",)
     head = f"{state.words}, until {clock}" if clock else state.words
     if state.doing is None:
-        why = f"{state.words}: {state.why}{f', until {clock}' if clock else ''}"
-        return (why, head, state.words) if state.why else (head, state.words)
+        said = state.sentence if state.sentence.startswith(state.words) else state.words
+        said = f"{state.words}: {state.why}" if said == state.words and state.why else said
+        forms = f"{said}{f', until {clock}' if clock else ''}", head, state.words
+        return tuple(dict.fromkeys(forms))
     doing = state.doing
     lead = f"{head} · " if head else ""
     short = f"{lead}{doing.words}{'' if now is None else f' {text.clock(now - doing.since)}'}"
@@ -106,7 +179,7 @@ def column_forms(state: ShownState, now: float | None) -> tuple[str, ...]:
 
 def state_line(state: ShownState, now: float) -> str:
     """Return the state as one line: `working 1:42 · Bash 0:38: pytest -q · 3 tools`."""
-    parts = [f"{state.words}: {state.why}" if state.why else state.words or state.word]
+    parts = [state.sentence or state.word]
     if (doing := state.doing) is not None:
         if not state.words and doing.turn_since is not None:
             parts = [f"{state.word} {text.clock(now - doing.turn_since)}"]
@@ -120,7 +193,7 @@ def state_line(state: ShownState, now: float) -> str:
 
 def piped_detail(state: ShownState, now: float) -> str | None:
     """Return for programs what the state's word does not say: `Bash for 38s: pytest -q`; None if there is nothing."""
-    parts = [state.why]
+    parts = [state.why if state.since is None else f"since {text.iso_time(state.since)}"]
     if (doing := state.doing) is not None:
         lasts = text.duration(max(0.0, now - doing.since))
         parts.append(f"{doing.words} for {lasts}{doing.argument and f': {doing.argument}'}")

@@ -11,7 +11,10 @@ KNOWN = (
     "agent", "status", "waits_until", "why", "model", "state", "since_unix", "session_id", "context_tokens",
     "context_window", "unread", "usage", "permission_mode",
 )  # fmt: skip
-ASKED = ("activity", "budget", "consoles", "dead", "held", "next_due", "today", "workspace")  # no event carries them
+ASKED = (  # no event carries them
+    "activity", "budget", "consoles", "dead", "held", "limits", "next_due", "paused_since", "silence", "today",
+    "workspace",
+)  # fmt: skip
 
 
 def changed_fields(event: LiveEvent) -> dict[str, Any]:
@@ -61,3 +64,5 @@ class StatusFields:
         """Take over what an event changes; one of an odd shape changes nothing."""
         self.fields.update(changed_fields(record.event))
         self.activity.observe(record.event, record.ts)
+        if isinstance(record.event, Stream) and not record.event.line.get("heartbeat"):
+            self.fields["silence"] = None

@@ -55,7 +55,7 @@ def test_a_raise_says_what_it_is_to_the_turn_that_runs(hive: Hive, fake_claude: 
         held = "claude was started with $1.50, which still limits this turn"
         more = "a turn of message 1 may use {} tool calls, also for the running turn\n"
         assert hive.call(*message, "--tool-calls", "9").stdout == more.format(9)
-        assert hive.call("budget", "raise", "--day-cost", "1.5").stdout == "today's limit is now $1.50\n"
+        assert hive.call("budget", "raise", "1.5").stdout == "today's limit is now $1.50\n"
         assert hive.call("budget", "raise", "--day-cost", "9").stdout == f"today's limit is now $9.00; {held}\n"
         both = hive.call(*message, "--tool-calls", "12", "--turn-cost", "4")
         both_words = more.format("12 tool calls, $4.00").replace("$4.00 tool calls", "$4.00").strip()
@@ -108,6 +108,8 @@ def test_an_inbox_that_cannot_be_read_is_no_agent_without_limits(hive: Hive) -> 
         ["budget", "raise", "--tool-calls", "5"],
         ["budget", "raise", "--message", "5"],
         ["budget", "raise", "--day-cost", "0"],
+        ["budget", "raise", "0"],
+        ["budget", "raise", "5", "--day-cost", "6"],
         ["budget", "raise", "--day-cost", "inf"],
         ["budget", "raise", "--message", "1", "--tool-calls", "1000000000000001"],
         ["run", "--max-turn-cost", "-1"],

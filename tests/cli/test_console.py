@@ -6,6 +6,7 @@ import shlex
 import signal
 import stat
 import termios
+import time
 from dataclasses import replace
 from pathlib import Path
 from shutil import which
@@ -57,7 +58,7 @@ def test_the_agent_is_paused_continued_and_asked_for_its_state_in_the_console(
     with on_terminal(hive, *run(hive), size=(100, 40)) as terminal:
         terminal.wait_for(READY)
         terminal.type("/pause\n")
-        terminal.wait_for("‖ paused · /resume to continue")
+        terminal.wait_for("‖ paused since ")
         terminal.type("later\n")
         terminal.wait_for("1 waiting")
         terminal.type("/inbox\n")
@@ -70,10 +71,40 @@ def test_the_agent_is_paused_continued_and_asked_for_its_state_in_the_console(
         terminal.wait_for("no limits are set")
 
 
+def test_a_pause_keeps_its_moment_over_a_restart_and_without_a_harness(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    hive.call("send", "one")
+    assert hive.call("pause").status == 0
+    since = hive.status()["paused_since"]
+    assert time.time() - 60 < since <= time.time()
+    with hive.run() as program:
+        wait_until(lambda: hive.status()["status"] == "paused")
+        assert hive.call("pause").status == 0
+        assert hive.status()["paused_since"] == since
+        assert f"paused since {time.strftime('%H:%M', time.localtime(since))}" in hive.call("status").stdout
+        assert hive.call("resume").status == 0
+        assert hive.status()["paused_since"] is None
+        program.send(signal.SIGINT)
+
+
+def test_a_silent_claude_is_shown_with_the_tool_that_runs_and_when_it_is_interrupted(
+    hive: Hive, fake_claude: FakeClaude
+) -> None:
+    call = {"type": "tool_use", "id": "a", "name": "Bash", "input": {"command": "make"}}
+    line = {"type": "assistant", "message": {"role": "assistant", "content": [call]}}
+    fake_claude.script([{"wait_for_prompt": True}, INIT, {"line": line}, {"touch": "busy"}, *gated()])
+    wide = (120, 40)
+    with on_terminal(hive, *run(hive, "--message", "one", "--stall-timeout", "2"), size=wide) as terminal:
+        fake_claude.wait_for("busy")
+        terminal.wait_for(" · Bash still busy · interrupts at 0:08")
+        silence = hive.status()["silence"]
+        assert silence["ends"] - silence["since"] == 8_000
+
+
 SAID_WITHOUT_HARNESS = [
     ("pause", "/pause"), ("resume", "/resume"), ("new-session", "/new-session"), ("compact", "/compact"),
     ("cancel", "/cancel"), ("model set opus", "/model opus"), ("model show", "/model"), ("inbox retry 9", "/retry 9"),
-    ("inbox cancel 1", "/cancel 1"), ("budget raise --day-cost 5", "/budget raise 5"), ("show 7", "/show 7"),
+    ("inbox cancel 1", "/cancel 1"), ("budget raise 5", "/budget raise 5"), ("show 7", "/show 7"),
 ]  # fmt: skip
 
 
@@ -125,7 +156,7 @@ def test_a_command_that_is_not_known_is_never_sent(hive: Hive, fake_claude: Fake
 def test_claude_is_logged_in_from_the_console(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script([{"replay": "v2.1.330/not_logged_in.jsonl", "session_id": "from_argv"}], TEXT, logged_in="file")
     with on_terminal(hive, *run(hive, "--message", "one"), size=(100, 40)) as terminal:
-        terminal.wait_for("! needs login · /login")
+        terminal.wait_for("! claude is logged out · /login")
         terminal.type("/login\n")
         terminal.wait_for("https://")
         terminal.wait_for("paste its code here")
@@ -215,7 +246,7 @@ def test_a_message_to_a_stopped_agent_waits_and_its_harness_is_noticed(hive: Hiv
     fake_claude.script(TEXT)
     hive.call("send", "one")
     with on_terminal(hive, "attach") as terminal:
-        terminal.wait_for("✗ stopped · no harness runs; messages are kept")
+        terminal.wait_for("· messages are kept · hyperhive run")
         terminal.type("two\n")
         terminal.wait_for("+ #2 queued behind 1 other: two")
         terminal.wait_for("no harness is running; the message waits")
@@ -223,7 +254,7 @@ def test_a_message_to_a_stopped_agent_waits_and_its_harness_is_noticed(hive: Hiv
             terminal.wait_for(ANSWER)
             terminal.wait_for("○ idle")
             assert program.interrupt() == 130
-        terminal.wait_for("✗ stopped")
+        terminal.wait_for("✗ no harness runs for workspace")
 
 
 def test_attach_needs_an_agent_and_a_terminal(hive: Hive) -> None:

@@ -64,19 +64,29 @@ class Case:
     options: tuple[str, ...] = ("--message", "one")
     then: Callable[[Hive, Program], None] = nothing
     logged_in: bool = True
+    sentence: str = ""  # of the console, if that is not the word
+
+    @property
+    def in_console(self) -> str:
+        return self.sentence or self.word
 
 
 CASES = {
     "online": Case("online", TEXT, ()),
     "paused": Case("paused", TEXT, (), pause),
     "rate_limited": Case("rate limited", refused(429, LIMIT)),
-    "over_budget": Case("over budget", TEXT, ("--max-day-cost", "0.0001", "--message", "one", "--message", "two")),
-    "needs_login_idle": Case("needs login", refused(401), logged_in=False),
+    "over_budget": Case(
+        "over budget",
+        TEXT,
+        ("--max-day-cost", "0.0001", "--message", "one", "--message", "two"),
+        sentence="today's $0.0001 is spent",
+    ),
+    "needs_login_idle": Case("needs login", refused(401), logged_in=False, sentence="claude is logged out"),
     "backing_off": Case("backing off", refused(529)),
     "bad_model": Case("bad model", BAD_MODEL),
-    "failed": Case("failed", [{"replay": "v2.1.330/credit_low.jsonl"}]),
-    "retrying": Case("retrying", [READ, INIT, {"line": AGAIN}, STAY]),
-    "stopped": Case("stopped", TEXT, (), end),
+    "failed": Case("failed", [{"replay": "v2.1.330/credit_low.jsonl"}], sentence="stopped: "),
+    "retrying": Case("retrying", [READ, INIT, {"line": AGAIN}, STAY], sentence="API "),
+    "stopped": Case("stopped", TEXT, (), end, sentence="no harness runs for "),
     "unreachable": Case("unreachable", TEXT, (), stop),
 }
 
@@ -167,7 +177,7 @@ def test_a_real_harness_is_called_the_same_everywhere(name: str, agent: Hive, fa
         try:
             found = words_of_commands(agent)
             assert {view: words for view, words in found.items() if not words.startswith(case.word)} == {}
-            wait_until(lambda: console().startswith(case.word), LIMIT_S)
+            wait_until(lambda: console().startswith(case.in_console), LIMIT_S)
             if NODE is not None:
                 assert word_of_page(agent) == case.word
         finally:

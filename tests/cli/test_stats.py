@@ -64,7 +64,7 @@ def test_rows_by_model_outcome_and_tool(hive: Hive, fake_claude: FakeClaude) -> 
     assert [(row["model"], row["turns"]) for row in stats(hive, "--by", "model")["rows"]] == [
         ("claude-haiku-5-5", 1), ("opus", 1),  # the model that answered; the one that was asked for where none did
     ]  # fmt: skip
-    outcomes = stats(hive, "--by", "outcome", "--days", "1")["rows"]
+    outcomes = stats(hive, "--by", "outcome", "--days", "1d")["rows"]
     assert [(row["outcome"], row["turns"]) for row in outcomes] == [("ok", 1), ("bad_request", 1)]
     found = stats(hive, "--by", "tool")
     assert found["rows"][0] == {"tool": "Bash", "calls": 3, "turns": 1}
@@ -139,7 +139,9 @@ def test_stats_of_a_damaged_agent_say_so(used: Hive) -> None:
         assert used.call(*command).stderr.endswith("Try: hyperhive doctor\n")
 
 
-@pytest.mark.parametrize("arguments", [["--json", "--csv"], ["--days", "0"], ["--by", "moon"], ["--plot", "a.pdf"]])
+@pytest.mark.parametrize(
+    "arguments", [["--json", "--csv"], ["--days", "0"], ["--days", "12h"], ["--by", "moon"], ["--plot", "a.pdf"]]
+)
 def test_what_cannot_be_asked_for_is_refused(arguments: list[str], hive: Hive) -> None:
     hive.call("stats", *arguments).refusal(2)
 

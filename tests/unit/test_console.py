@@ -97,7 +97,7 @@ def test_the_region_fits(width: int) -> None:
         rule, line = terminal.screen.text.strip().split("\n")
         assert len(rule) == width
         assert len(line) <= width
-        assert line.startswith("! needs log")
+        assert line.startswith("! claude is")
         if width >= 60:
             assert "38%" in rule
             assert "3 waiting" in line
@@ -149,7 +149,7 @@ def test_events_feed_the_bottom_line() -> None:
         changed = TokenUsageChanged(usage=TokenUsage(), context_tokens=7000, context_window=190_000)
         assert "4% (7k of 190k)" in region(changed)
         assert "sonnet" in region(ModelChanged(model="sonnet"))
-        assert "! login in progress · open the page above" in region(StatusChanged(status="needs_login_in_progress"))
+        assert "! log in · open the page above" in region(StatusChanged(status="needs_login_in_progress"))
         until = int(terminal.time) + 751
         found = region(StatusChanged(status="rate_limited", until_unix=until, why="5-hour limit"))
         assert "‖ rate limited: 5-hour limit · resumes at " in found

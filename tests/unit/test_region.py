@@ -32,6 +32,13 @@ BEE: dict[str, Any] = {
     "permission_mode": "acceptEdits", "consoles": 2,
     "today": {"cost_usd": 1.84}, "budget": {"today": {"limit_usd": 10.0, "cost_usd": 1.84}},
 }  # fmt: skip
+SPENT = {"today": {"limit_usd": 10.0, "cost_usd": 10.02}}
+LIMIT = {"name": "5-hour limit", "status": "rejected", "resets_at": NOW + 4_320}
+SILENCE = {"since": (NOW - 900) * 1000, "ends": (NOW + 900) * 1000}
+BUSY = {
+    "doing": "tool", "tool": "Bash", "argument": "make", "since": (NOW - 905) * 1000, "tools_running": 1,
+    "tool_calls": 1, "tokens": 9,
+}  # fmt: skip
 
 
 def drawn(columns: int = 80, rows: int = 24, *, typed: str | None = "", at: float = NOW, **fields: object) -> list[str]:
@@ -87,12 +94,32 @@ def test_the_region_at_40_columns_and_in_few_rows() -> None:
     [
         ({"unread": 0}, "○ idle 0:03 · nothing waits"),
         ({"unread": 0, "next_due": TS + 60_000}, "○ idle 0:03 · next message at "),
+        ({"unread": 1, "next_due": TS + 60_000}, "○ idle 0:03 · next message at 16:25 (in 1m 00s)"),
         ({"status": "paused"}, "‖ paused · /resume to continue"),
-        ({"status": "over_budget", "waits_until": NOW + 60}, "‖ over budget · resumes at "),
-        ({"status": "needs_login_idle"}, "! needs login · /login"),
-        ({"status": "failed", "why": "API key not valid"}, "✗ failed: API key not valid · /doctor · /resume"),
+        ({"status": "paused", "paused_since": NOW - 3600}, "‖ paused since 15:24 · /resume to continue"),
+        ({"status": "paused", "paused_since": NOW - 86_400}, "‖ paused since 21 Nov 16:24 · /resume to continue"),
+        (
+            {"status": "over_budget", "waits_until": NOW + 60, "budget": SPENT},
+            "‖ today's $10 is spent · resumes at 16:25 · /budget raise 15",
+        ),
+        ({"status": "needs_login_idle"}, "! claude is logged out · /login"),
+        ({"status": "failed", "why": "API key not valid"}, "✗ stopped: API key not valid · /doctor · /resume"),
         ({"status": "rate_limited", "waits_until": NOW + 4320}, "‖ rate limited · resumes at "),
-        ({"status": "stopped"}, "✗ stopped · no harness runs; messages are kept · hyperhive run"),
+        (
+            {"status": "rate_limited", "waits_until": NOW + 4320, "limits": [LIMIT]},
+            "‖ 5-hour limit reached · resumes at 17:36 (in 1h 12m)",
+        ),
+        (
+            {"status": "retrying", "waits_until": NOW + 8, "why": "attempt 3 of 10: overloaded (529)"},
+            "↻ API overloaded (529) · try 3 of 10 in 0:08",
+        ),
+        ({"status": "retrying", "why": "attempt 1 of 10: unknown"}, "↻ API error · try 1 of 10"),
+        ({"status": "stopped"}, "✗ no harness runs for bee · messages are kept · hyperhive run"),
+        (
+            {"state": "thinking", "silence": SILENCE, "activity": BUSY},
+            "! silent for 15:00 · Bash still busy · interrupts at 30:00",
+        ),
+        ({"state": "thinking", "silence": SILENCE}, "! silent for 15:00 · interrupts at 30:00"),
         ({"status": "unreachable", "state": "unreachable"}, "✗ unreachable · /doctor"),
     ],
 )
@@ -123,13 +150,14 @@ def test_a_turn_says_which_tool_runs_and_since_when() -> None:
 
 STATES: dict[str, dict[str, Any]] = {
     "idle": {"unread": 0},
-    "something is scheduled": {"unread": 0, "next_due": TS + 1_320_000},
+    "something is scheduled": {"unread": 1, "next_due": TS + 1_320_000},
     "messages wait, some dead": {"unread": 12, "held": 1, "dead": 2},
-    "paused": {"status": "paused", "unread": 3},
-    "claude tries again": {"status": "retrying", "why": "attempt 3 of 10: overloaded", "waits_until": NOW + 8},
+    "paused": {"status": "paused", "unread": 3, "paused_since": NOW - 3600},
+    "silent": {"state": "thinking", "silence": SILENCE, "activity": BUSY},
+    "claude tries again": {"status": "retrying", "why": "attempt 3 of 10: overloaded (529)", "waits_until": NOW + 8},
     "we try again": {"status": "backing_off", "why": "#12: the API is overloaded", "waits_until": NOW + 54},
-    "a limit": {"status": "rate_limited", "why": "5-hour limit", "waits_until": NOW + 4_320},
-    "over budget": {"status": "over_budget", "waits_until": NOW + 4_320},
+    "a limit": {"status": "rate_limited", "limits": [LIMIT], "waits_until": NOW + 4_320},
+    "over budget": {"status": "over_budget", "waits_until": NOW + 4_320, "budget": SPENT},
     "logged out": {"status": "needs_login_idle"},
     "a login": {"status": "needs_login_in_progress"},
     "bad model": {"status": "bad_model", "why": "there is no model opsu"},

@@ -26,11 +26,11 @@ def retry(delay_ms: object, error: str = "rate_limit") -> Line:
 @pytest.mark.parametrize(
     ("line", "found"),
     [
-        (retry(75_205), Retry(75.205, True, 1, 300, "rate_limit")),
-        (retry(500.5), Retry(0.5005, True, 1, 300, "rate_limit")),
-        (retry(120_000, "overloaded"), Retry(120.0, False, 1, 300, "overloaded")),
+        (retry(75_205), Retry(75.205, True, 1, 300, "rate_limit", 429)),
+        (retry(500.5), Retry(0.5005, True, 1, 300, "rate_limit", 429)),
+        (retry(120_000, "overloaded"), Retry(120.0, False, 1, 300, "overloaded", 429)),
         ({"type": "system", "subtype": "api_retry", "attempt": -1, "max_retries": "x", "error": 7}, Retry(0.0)),
-        *((retry(odd), Retry(0.0, True, 1, 300, "rate_limit")) for odd in ODD),
+        *((retry(odd), Retry(0.0, True, 1, 300, "rate_limit", 429)) for odd in ODD),
         (INIT, None),
         ({"type": "assistant", "subtype": "api_retry"}, None),
         ({}, None),

@@ -97,7 +97,11 @@ def test_the_first_two_rows_say_what_an_agent_does_and_what_it_waits_for() -> No
         "tester  ● working 1:05 · Bash 0:38: pytest -q tests/unit · 3 tools"
     )
     limited = FOUND | {"status": "rate_limited", "waits_until": NOW + 60, "state": "idle", "limits": [LIMIT]}
-    assert words_of(limited, "agent") == "tester  ‖ rate limited"
+    assert words_of(limited, "agent") == "tester  ‖ 5-hour limit reached"
+    paused = FOUND | {"status": "paused", "paused_since": NOW - 3600}
+    assert words_of(paused, "agent") == "tester  ‖ paused since 15:24 · thinking 1:05"
+    silent = FOUND | {"silence": {"since": (NOW - 900) * 1000, "ends": (NOW + 900) * 1000}}
+    assert words_of(silent, "agent").endswith(" · silent for 15:00 · interrupts at 30:00")
     idle = FOUND | {"state": "idle", "next_due": (NOW + 60) * 1000}
     assert words_of(idle, "agent") == "tester  ○ idle · next message at 16:25 (in 1m 00s)"
     found = FOUND | {"running": False, "status": "stopped"}
@@ -276,12 +280,16 @@ SPENT = {"limits": {}, "today": {"limit_usd": 10.0, "cost_usd": 11.0}, "turn": N
             ("rate_limited", "5-hour limit, until 2026-11-22T16:25:31+00:00"),
         ),
         (
-            {"status": "over_budget", "state": "idle", "budget": SPENT}, "‖ over budget: today's $10.00 is spent",
-            "‖ over budget", ("over_budget", "today's $10.00 is spent"),
+            {"status": "over_budget", "state": "idle", "budget": SPENT}, "‖ over budget: today's $10 is spent",
+            "‖ over budget", ("over_budget", "today's $10 is spent"),
         ),
         (
             {"status": "paused", "activity": WORKING}, "‖ paused · Bash 0:38: pytest -q tests/unit · turn 1:05",
             "‖ paused · Bash 0:38", ("paused", "Bash for 38s: pytest -q tests/unit"),
+        ),
+        (
+            {"status": "paused", "state": "idle", "paused_since": NOW - 3600}, "‖ paused since 15:24", "‖ paused",
+            ("paused", "since 2026-11-22T15:24:31+00:00"),
         ),
         (
             {"status": "failed", "state": "idle", "why": "it\tcrashed"}, "✗ failed: it crashed", "✗ failed",

@@ -4,40 +4,41 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from hyperhive_cli.core import text
+from hyperhive_cli.core.budget import raised_limit
 from hyperhive_cli.core.status import WITHOUT_ANSWER, Status
 from hyperhive_cli.render.console.cells import Span, cut_spans, width_of_spans
 from hyperhive_cli.transcript.activity import COMPACTING, Activity
+from hyperhive_cli.transcript.state_words import silence_words, status_sentence
 from hyperhive_cli.transcript.status_fields import StatusFields
 from hyperhive_cli.transcript.status_words import status_words
 
 DOT: Span = (" · ", "quiet")
 WIDE, NARROW, NARROWEST = 100, 60, 40  # columns
 _WORKING, _IDLE = ("● ", "accent"), ("○ ", "fine")
-_WHY_CHARS = 200
 
 
 class _Standing(NamedTuple):
-    """How a status other than `online` is shown: its sign, what to do about it, and whether its reason is shown."""
+    """How a status other than `online` is shown: its sign, what to do about it, and in what words, if not its own."""
 
     sign: str
     advice: str = ""
-    shows_why: bool = True
+    words: str = ""
 
 
 _STANDINGS: Mapping[str, _Standing] = {
-    Status.PAUSED: _Standing("‖", "/resume to continue", shows_why=False),
+    Status.PAUSED: _Standing("‖", "/resume to continue"),
     Status.RETRYING: _Standing("↻"),
     Status.BACKING_OFF: _Standing("↻", "/resume"),
     Status.RATE_LIMITED: _Standing("‖"),
-    Status.OVER_BUDGET: _Standing("‖", "/budget raise N"),
-    Status.NEEDS_LOGIN_IDLE: _Standing("!", "/login", shows_why=False),
-    Status.NEEDS_LOGIN_IN_PROGRESS: _Standing("!", "open the page above, then paste its code here", shows_why=False),
+    Status.OVER_BUDGET: _Standing("‖"),
+    Status.NEEDS_LOGIN_IDLE: _Standing("!", "/login"),
+    Status.NEEDS_LOGIN_IN_PROGRESS: _Standing("!", "open the page above, then paste its code here", "log in"),
     Status.WAITS_FOR_ACCOUNT: _Standing("‖"),
     Status.BAD_MODEL: _Standing("✗", "/model NAME"),
-    Status.STANDBY: _Standing("○", "another machine runs it", shows_why=False),
+    Status.STANDBY: _Standing("○", "another machine runs it", "standby"),
     Status.FAILED: _Standing("✗", "/doctor · /resume"),
     Status.INBOX_UNAVAILABLE: _Standing("✗"),
-    Status.STOPPED: _Standing("✗", "no harness runs; messages are kept · hyperhive run", shows_why=False),
+    Status.STOPPED: _Standing("✗", "messages are kept · hyperhive run"),
     Status.UNREACHABLE: _Standing("✗", "/doctor"),
 }
 _UNKNOWN = _Standing("!")  # of a newer release
@@ -99,7 +100,7 @@ def _figures(fields: Mapping[str, Any], *, is_long: bool = False, is_short: bool
 
 def state_row(status: StatusFields, now: float, width: int, hint: str = "") -> list[Span]:
     """Return what happens now, and at the right how many messages wait."""
-    right: list[Span] = [(" · ".join(_waiting(status.fields, width)), "")]
+    right: list[Span] = [(" · ".join(_waiting(status.fields, now, width)), "")]
     left = _state(status, now, is_short=width < NARROW)
     if hint and width >= NARROW:
         left += [DOT, (hint, "quiet")]
@@ -110,9 +111,10 @@ def state_row(status: StatusFields, now: float, width: int, hint: str = "") -> l
     return [*left, (" " * (room - width_of_spans(left)), ""), *right]
 
 
-def _waiting(fields: Mapping[str, Any], width: int) -> list[str]:
+def _waiting(fields: Mapping[str, Any], now: float, width: int) -> list[str]:
     waiting, dead, held = (text.count(fields[name]) for name in ("unread", "dead", "held"))
-    found = [f"{waiting} waiting"] if waiting else []
+    is_later = (text.number(fields["next_due"]) or 0) > now * 1000
+    found = [f"{waiting} {'scheduled' if is_later else 'waiting'}"] if waiting else []
     if width >= NARROW:
         found += [f"{count} {word}" for count, word in ((held, "held"), (dead, "dead")) if count]
     return found
@@ -122,20 +124,44 @@ def _state(status: StatusFields, now: float, *, is_short: bool) -> list[Span]:
     fields = status.fields
     word = text.text_of(fields["status"])
     doing = None if word in WITHOUT_ANSWER else _doing(status, now, is_short=is_short)
+    if word in {"", Status.ONLINE} and (silence := silence_words(fields, now)):
+        return [("! ", "warn"), (silence, "")]
     if word in {"", Status.ONLINE}:
         return [_WORKING, *doing] if doing else [_IDLE, *_idle(fields, now)]
     standing = _STANDINGS.get(word, _UNKNOWN)
-    words, style = status_words(word)
-    why = text.one_line(text.text_of(fields["why"]), _WHY_CHARS) if standing.shows_why else ""
-    spans: list[Span] = [(f"{standing.sign} ", style), (words, "head"), *([(f": {why}", "")] if why else [])]
+    spans: list[Span] = [
+        (f"{standing.sign} ", status_words(word)[1]), (standing.words or _sentence(word, fields, now), "head"),
+    ]  # fmt: skip
     until = text.number(fields["waits_until"]) or 0
     if until > now:
-        is_soon = word in {Status.RETRYING, Status.BACKING_OFF}
-        ends = f"again in {text.clock(until - now)}" if is_soon else f"resumes at {text.ahead(until, now)}"
-        spans += [DOT, (ends, "")]
-    if standing.advice:
-        spans += [DOT, (standing.advice, "")]
+        spans += _ends(word, until, now)
+    if advice := _raise(fields) if word == Status.OVER_BUDGET else standing.advice:
+        spans += [DOT, (advice, "")]
     return [*spans, *([DOT, *doing] if doing else [])]
+
+
+def _sentence(word: str, fields: Mapping[str, Any], now: float) -> str:
+    agent = text.one_line(text.text_of(fields["agent"]), 24)
+    return f"no harness runs for {agent}" if word == Status.STOPPED and agent else status_sentence(fields, now)
+
+
+def _ends(word: str, until: float, now: float) -> list[Span]:
+    if word == Status.RETRYING:
+        return [(f" in {text.clock(until - now)}", "")]
+    if word == Status.BACKING_OFF:
+        return [DOT, (f"again in {text.clock(until - now)}", "")]
+    at = text.moment(until, now) if word == Status.OVER_BUDGET else text.ahead(until, now)  # midnight says enough
+    return [DOT, (f"resumes at {at}", "")]
+
+
+def _raise(fields: Mapping[str, Any]) -> str:
+    """Return what to type so that turns start again: a limit that is higher than what is spent."""
+    today = (fields["budget"] or {}).get("today") or {}
+    limit, spent = text.number(today.get("limit_usd")) or 0, text.number(today.get("cost_usd")) or 0
+    if limit <= 0:
+        return "/resume"
+    raised = raised_limit(limit)
+    return f"/budget raise {raised if raised > spent else raised_limit(spent):g}"
 
 
 def _idle(fields: Mapping[str, Any], now: float) -> list[Span]:

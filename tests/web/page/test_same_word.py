@@ -210,7 +210,7 @@ def by_agents(found: list[Seen]) -> list[ShownStatus]:
 def by_console(found: list[Seen]) -> list[ShownStatus]:
     """Return the state row, wide and narrow, of a `tail` that starts now, and of one that has followed the events.
 
-    Of an agent that is online, it says what it does.
+    Of an agent that is online, it says what it does; of another, the word for a sentence that it has.
     """
     shown: list[ShownStatus] = []
     for one in found:
@@ -222,9 +222,19 @@ def by_console(found: list[Seen]) -> list[ShownStatus]:
     return shown
 
 
+SENTENCES = {
+    r"paused since .*": "paused", r".* reached": "rate limited", r"API .*": "retrying", r"today's .*": "over budget",
+    "claude is logged out": "needs login", "log in": "login in progress", r"stopped: .*": "failed",
+    r"no harness runs for .*": "stopped",
+}  # fmt: skip
+
+
 def said_by(row: list[Span]) -> tuple[str, str | None]:
     (sign, style), (words, weight), *_ = row
-    return (words, tone_of(style)) if weight == "head" and sign != DOT else (STATUSES[Status.ONLINE].words, "ok")
+    if weight != "head" or sign == DOT:
+        return STATUSES[Status.ONLINE].words, "ok"
+    word = next((word for sentence, word in SENTENCES.items() if re.fullmatch(sentence, words)), words)
+    return word.partition(": ")[0], tone_of(style)
 
 
 def by_page(found: list[Seen]) -> list[ShownStatus]:

@@ -76,9 +76,10 @@ function stopped(state, now) {
 /** Status → what the bar says. @type {Record<string, (state: AgentState, now: number) => Now>} */
 const STATES = {
   online: (state, now) => (isInTurn(state) ? running(state, now) : idle(state, now)),
-  paused: (state) => ({
+  paused: (state, now) => ({
     mark: "paused",
     title: "Paused",
+    soft: number(state.paused_since) === null ? "" : `since ${when(state.paused_since * 1000, now)}`,
     facts: waitingWords(state, "and run when you resume"),
     ...turnBelow(state),
   }),
