@@ -33,6 +33,7 @@ NOT_KEPT = (b"cache-control", b"no-store")  # of every response that does not sa
 _SHELL = re.compile(
     r"/|/agents/[^/]+(/|/turns/[^/]+)?|/static/.*|/favicon\.ico|/manifest\.webmanifest|/service-worker\.js", re.DOTALL
 )
+_API = re.compile(r"(/agents/[^/]+)?/api(/.*)?", re.DOTALL)
 _METHODS = {"GET", "HEAD", "POST"}
 _SCHEME = b"bearer "
 
@@ -62,12 +63,12 @@ class Gate:
         return (
             self._check_origin(method, found, is_shell=is_shell)
             or _check_method(method, found)
-            or (None if is_shell else self._check_token(found))
+            or (None if is_shell else self._check_token(found, path))
         )
 
     def has_token(self, headers: Headers) -> bool:
         """Return True if a request carries the token, whether it needs it or not."""
-        return self._check_token(_HeaderValues(headers)) is None
+        return self._check_token(_HeaderValues(headers), "/api") is None
 
     def _check_origin(self, method: str, headers: "_HeaderValues", *, is_shell: bool) -> Refusal | None:
         host = headers.single(b"host")
@@ -82,11 +83,13 @@ class Gate:
         is_followed = site in {b"same-site", b"cross-site"} and mode == b"navigate" and is_shell
         return None if site == b"same-origin" or is_typed_in or is_followed else _FOREIGN_PAGE
 
-    def _check_token(self, headers: "_HeaderValues") -> Refusal | None:
+    def _check_token(self, headers: "_HeaderValues", path: str) -> Refusal | None:
         given = headers.single(b"authorization") or b""
         scheme, token = given[: len(_SCHEME)], given[len(_SCHEME) :]
         if scheme.lower() == _SCHEME and hmac.compare_digest(token, self._token().encode()):
             return None
+        if not _API.fullmatch(path):  # the address was typed wrong
+            return Refusal(401, "there is no page at this address")
         return Refusal(401, "the token is missing or wrong", "hyperhive web --show")
 
 

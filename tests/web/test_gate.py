@@ -127,6 +127,15 @@ def test_a_request_without_the_token_is_refused(given: str | None, path: str) ->
     assert status("POST", path, authorization=given, content_type="application/json") == 401
 
 
+def test_an_address_that_is_typed_wrong_is_called_so() -> None:
+    said = {path: GATE.refusal("GET", path, [(b"host", b"127.0.0.1:8420")]) for path in ("/agent/a", "/api/x", "/apis")}
+    assert {path: refusal and refusal.error for path, refusal in said.items()} == {
+        "/agent/a": "there is no page at this address",
+        "/api/x": "the token is missing or wrong",
+        "/apis": "there is no page at this address",
+    }
+
+
 @pytest.mark.parametrize(
     "path", ["/", "/agents/a", "/agents/a/", "/static/app.js", "/static/a/b.css", "/favicon.ico", "/service-worker.js"]
 )
