@@ -51,6 +51,11 @@ test("a run of calls is one card until the next prose, whatever is thought in be
   assert.deepEqual(outline(found), ["head", "thought", "text", ["1:ok", "thought", "2:bad", "3:live"], "text", ["4:live"]]);
 });
 
+test("an error that ended a turn is said once", () => {
+  const ended = (note) => blocks(head(), record({ kind: "error", text: "Not logged in" }), foot({ ok: false, tone: "warn", note: raw(note) })).at(-1).row.note.text;
+  assert.deepEqual(["Not logged in", "Something else"].map(ended), ["", "Something else"]);
+});
+
 test("an answer belongs to its call wherever it comes, and without one it stands by itself", () => {
   const found = blocks(head(), call("1"), text("a"), answer("1"), answer("gone", { name: "Read" }));
   assert.deepEqual(outline(found), ["head", ["1:ok"], "text", [":ok"]]);

@@ -24,6 +24,8 @@ import { endedWords, retryWords } from "./feed_words.js";
  * @typedef {RowBlock | ThoughtBlock | CallsBlock | CallBlock | RetriesBlock | CompactionBlock} Block
  */
 
+const NOTHING = { text: "", spans: null, cut: 0 }; // of an end whose reason is the error just above it
+
 /** @param {Entry} entry @param {boolean} isOver nothing more is to come @returns {Block[]} */
 export function blocksOf({ rows, foot }, isOver) {
   const turn = new TurnBlocks();
@@ -61,6 +63,9 @@ class TurnBlocks {
         return void home.push({ ...rowBlock("compaction", row), summary: [] });
       case "quote":
         if (last?.kind === "compaction") return void (last.summary.push(row), note(last, row));
+        break;
+      case "foot":
+        if (last?.row?.kind === "error" && last.row.text.trim() === row.note.text.trim()) row = { ...row, note: NOTHING };
     }
     home.push(rowBlock("row", row));
   }
