@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import product
 
 import pytest
 from playwright.sync_api import Browser
@@ -236,12 +237,41 @@ def test_a_notification_is_shown_only_if_it_was_asked_for(
         wait_until(lambda: ["workspace", "Needs login"] in window.page.evaluate(shown))
 
 
+SIZES = [(1440, 900), (390, 844), (320, 640), (720, 450), (360, 225)]  # the last two: 1440x900 at 200 % and at 400 %
+
+
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("size", [(1440, 900), (390, 844), (320, 640), (720, 450), (360, 225)])
+def test_no_size_of_the_pages_around_an_agent_has_a_fault_of_accessibility_or_is_too_wide(
+    browser: Browser, hive: Hive, fake_claude: FakeClaude
+) -> None:
+    """The overview, the page without a token, that of a wrong address, and that of an agent that is not there."""
+    turns = {"busy": gated("never"), "a-name-that-is-rather-long": replay("not_logged_in")}
+    with many_agents(hive, fake_claude, turns), gateway(everyone_of(hive)) as url:
+        start = url.partition("#")[0]
+        pages = {
+            url: ".ag-row.needs",
+            f"{start}agents/hornet": "body[data-phase=gone]",
+            f"{start}agent/bee": ".alone",
+            f"{start}#token={'x' * 43}": ".token-form",
+        }
+        with open_window(browser, everyone_of(hive), url) as window:
+            window.expected = ("status of 40",)
+            for address, shown in pages.items():
+                window.page.goto("about:blank")
+                window.page.goto(address)
+                window.page.locator(shown).first.wait_for()
+                for scheme, size in product(("light", "dark"), SIZES):
+                    window.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+                    window.page.set_viewport_size({"width": size[0], "height": size[1]})
+                    assert window.axe() == [], (address, scheme, size)
+                    assert overflowing(window.page.locator("body")) == [], (address, size)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("size", SIZES)
 def test_no_size_of_the_page_has_a_fault_of_accessibility_or_is_too_wide(
     size: tuple[int, int], browser: Browser, hive: Hive, fake_claude: FakeClaude
 ) -> None:
-    """The last two are a page of 1440x900 at 200 % and at 400 %."""
     tools: list[Step] = [{"replay": "v2.1.330/tools.jsonl", "session_id": "from_argv"}]
     fake_claude.script(tools, gated())
     hive.drain("--message", "one")
