@@ -278,7 +278,9 @@ def test_a_turn_can_be_limited(limits: list[str], outcome: str, hive: Hive, fake
     hive.constants = SOON_AGAIN
     fake_claude.script(BUSY)
     done = hive.drain("--message", "one", *limits)
-    assert (done.status, outcomes(done.json_lines())) == (1, [outcome] * 3)
+    # On a loaded machine a turn's 0.3 s may be over before claude's first line: it has not run, and is tried again.
+    ended = [found for found in outcomes(done.json_lines()) if found != "not_started"]
+    assert (done.status, ended) == (1, [outcome] * 3)
 
 
 def test_a_start_that_takes_too_long_spends_nothing_and_names_the_mcp_servers(
