@@ -17,6 +17,7 @@ from hyperhive_cli.render.console.keys import Key, KeyReader
 from hyperhive_cli.render.console.terminal import HungUpError, Terminal, TerminalOutput
 
 FRAME_S = 1 / 30
+CALLS_S = 0.01  # then keys are looked at again
 TICK_S = 1.0
 ESCAPE_S, ESCAPE_OVER_SSH_S = 0.05, 0.3  # for the rest of a sequence after an Esc
 LEAVE_S = 1.0  # for a terminal that is held up
@@ -42,12 +43,17 @@ class Calls:
             with suppress(BlockingIOError):  # full: the loop is awake already
                 os.write(self._writer, b"\0")
 
-    def run(self) -> None:
-        """Call what was put."""
+    def run(self, limit_s: float) -> None:
+        """Call what was put, at least one; stop after this time and leave the rest for the next time."""
         with suppress(BlockingIOError):
             os.read(self.reader, 4096)
+        end = time.monotonic() + limit_s
         while self._calls:
             self._calls.popleft()()
+            if self._calls and time.monotonic() >= end:
+                with suppress(BlockingIOError):
+                    os.write(self._writer, b"\0")
+                return
 
     def close(self) -> None:
         """Close the pipe: no loop reads it any more."""
@@ -137,7 +143,11 @@ class TerminalLoop:
         if not ready and self._keys.is_waiting:
             keys = self._keys.release()
         self.press(keys, now)
-        self._calls.run()
+        if keys:
+            self.is_stale = True
+            if not self.out:
+                self.draw()  # before the calls: translating what claude writes may take long
+        self._calls.run(CALLS_S)
         self.attend(ready)
         if now - self._ticked_s >= TICK_S:
             self._ticked_s, self.is_stale = now, True
@@ -146,7 +156,7 @@ class TerminalLoop:
             self.tick(now)
         if writable:
             self.flush()
-        if not self.out and (keys or (self.is_stale and now - self._drawn_s >= FRAME_S)):
+        if not self.out and self.is_stale and now - self._drawn_s >= FRAME_S:
             self.draw()
 
     def _patience(self) -> float:
