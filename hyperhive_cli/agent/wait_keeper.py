@@ -48,7 +48,7 @@ class WaitKeeper:
         if not ends:
             self._compactor.close()
         self._bus.current.know(wait=wait.to_wait(now))
-        when = f"; going on in {duration(delay.seconds)}" if ends else ""
+        when = f"; continues in {duration(delay.seconds)}" if ends else ""
         self._bus.note(f"{delay.reason}{when}", "warning")
 
     def finish(self) -> None:
