@@ -172,6 +172,9 @@ def test_the_inbox_of_a_stopped_agent_is_changed_all_the_same(browser: Browser, 
         do(window, 1, "cancel")
         window.wait_text(".undo", "Cancelled #1")
         assert window.text(".no-turns") == "Charts begin with the first turn."
+        window.say("three")
+        window.wait_text(".reply code", "hyperhive")
+        assert window.text(".reply").startswith("No harness is running; the message waits for hyperhive")
 
 
 def test_what_the_agent_uses_is_a_number_first(browser: Browser, hive: Hive, fake_claude: FakeClaude) -> None:

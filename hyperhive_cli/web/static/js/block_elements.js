@@ -1,6 +1,6 @@
 /** The elements of the blocks of a turn, but for calls: one small function a kind. */
 
-import { h, icon } from "./dom.js";
+import { h, icon, sentenceOf } from "./dom.js";
 import { footWords, retriesWords, retryWords } from "./feed_words.js";
 import { foldElement, messageElement, plainElement, proseElement, thoughtElement } from "./prose.js";
 import { thumbnails } from "./pictures.js";
@@ -52,16 +52,10 @@ function prefixed(prefix, raw) {
 function noteElement(tone, raw, isOurs = false) {
   const text = raw.text.trim();
   const lines = text.split("\n");
-  const words = isOurs ? sentenceOf(text) : [plainElement(raw)];
+  const words = isOurs ? sentenceOf(text.replace(/^status: /u, "")) : [plainElement(raw)];
   const isLong = lines.length > NOTE_LINES + 1 || raw.cut > 0;
   const body = isLong ? foldElement([lines[0].slice(0, 300)], () => [h("pre", { class: "output", tabindex: "0" }, plainElement(raw))]) : h("span", "", ...words);
   return markedLine(NOTE_MARKS[tone] ?? NOTE_MARKS.quiet, body, tone === "bad" ? "note is-bad" : "note");
-}
-
-/** A sentence of the harness: as one begins, and with what it quotes as code. @param {string} text */
-function sentenceOf(text) {
-  const [first, ...rest] = text.replace(/^status: /u, "").split("`");
-  return [first.slice(0, 1).toUpperCase() + first.slice(1), ...rest.map((part, at) => (at % 2 ? part : h("code", "", part)))];
 }
 
 /** @param {[string, string]} mark @param {Node} body @param {string} [classes] */

@@ -3,7 +3,7 @@
 import { RequestError } from "./api.js";
 import { read } from "./commands.js";
 import { fieldWords, pendingWords } from "./composer_words.js";
-import { find, h, setText } from "./dom.js";
+import { find, h, sentenceOf, setText } from "./dom.js";
 import { when } from "./figures.js";
 import { keyCaps } from "./keys.js";
 import { Later } from "./later.js";
@@ -39,6 +39,7 @@ export class Composer {
     this.form = /** @type {HTMLFormElement} */ (find(".composer"));
     this.field = /** @type {HTMLTextAreaElement} */ (find("textarea", this.form));
     this.reply = find(".reply", this.form);
+    this.said = "";
     this.isPending = false;
     this.recalled = -1; // which of the texts that were sent before is in the field
     this.menu = new SlashMenu(this.field, (name, isWhole) => this.complete(name, isWhole));
@@ -246,7 +247,8 @@ export class Composer {
 
   /** @param {string} words @param {string} tone */
   say(words, tone) {
-    setText(this.reply, words);
+    if (words !== this.said) this.reply.replaceChildren(...sentenceOf(words)); // it is read out once
+    this.said = words;
     this.reply.className = `reply meta ${tone}`.trim();
   }
 }

@@ -43,6 +43,12 @@ export function find(selector, from = document) {
   return /** @type {T} */ (found);
 }
 
+/** A sentence of the harness: as one begins, and with what it quotes as code. @param {string} text */
+export function sentenceOf(text) {
+  const [first, ...rest] = text.split("`");
+  return [first.slice(0, 1).toUpperCase() + first.slice(1), ...rest.map((part, at) => (at % 2 ? part : h("code", "", part)))];
+}
+
 /** Set an element's text, unless it has that text already. @param {Element} element @param {string} text */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
