@@ -57,13 +57,15 @@ READ_ROUTES = (
     ReadRoute(
         "/api/open",
         "open",
-        "What a page shows first: the `state`, the `inbox` and the newest `events`, in one answer.",
+        "What a page shows first: the `state`, the `inbox` and the newest `events`, in one answer. `head`: the event "
+        "that started the turn within which they begin, or null.",
         {"limit": Field("integer", "at most N events; default: 100", minimum=1, maximum=2_000), "view": VIEW},
     ),
     ReadRoute(
         "/api/events",
         "events",
-        "A page of the history: the events after `since`, before `before`, those of a turn, or the newest ones.",
+        "A page of the history: the events after `since`, before `before`, those of a turn, or the newest ones. "
+        "`head`, of the newest and of those before: the event that started the turn within which they begin, or null.",
         {
             "since": SINCE,
             "ts": TS,

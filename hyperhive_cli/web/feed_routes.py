@@ -10,12 +10,13 @@ from starlette.responses import Response
 from hyperhive_cli.core.errors import HyperhiveError, UnknownError, UsageError
 from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.feed.follower import Page
+from hyperhive_cli.transcript.view import RowsView
 from hyperhive_cli.web.api import path_number
 from hyperhive_cli.web.gateway import Gateway, Query
 from hyperhive_cli.web.hive import HiveAgent
 from hyperhive_cli.web.inbox import read_inbox
 from hyperhive_cli.web.local import LocalAgent
-from hyperhive_cli.web.pages import EventReader, event_at, page_before, page_of_turn, warm_view
+from hyperhive_cli.web.pages import EventReader, event_at, page_before, page_of_turn, turn_start_before, warm_view
 from hyperhive_cli.web.responses import PackedResponse, to_json
 from hyperhive_cli.web.rows import KeptViews, page_to_records, record_to_json
 
@@ -38,16 +39,17 @@ class FeedRoutes:
         agent = await self._gateway.find(request)
         # The state first: what events say that came meanwhile is newer. Their numbers are higher than its `seq`.
         fields: dict[str, Any] = {"state": await self._gateway.state_of(agent), "inbox": None, "trouble": None}
-        events, page = list[bytes](), Page[BusEvent]([], 0)
+        events, head, page = list[bytes](), b"null", Page[BusEvent]([], 0)
         try:
             fields["inbox"] = await read_inbox(agent)
             if fields["state"]["stored"]:  # without a history, the stream has what the harness still holds
                 limit = query.get("limit", OPENED_EVENTS)
-                page = await agent.read(lambda reader: page_before(reader, None, limit))
+                page, start = await agent.read(lambda reader: _page_with_start(reader, None, limit))
                 events = await self._to_json(agent, page, query)
+                head = _head(start, query)
         except HyperhiveError as error:
             fields["trouble"] = error.message
-        return _page_response(events, {**fields, "oldest": page.oldest, "last": page.last})
+        return _page_response(events, {**fields, "oldest": page.oldest, "last": page.last}, head)
 
     async def events(self, request: Request, query: Query) -> Response:
         """Return a page of the history."""
@@ -57,14 +59,15 @@ class FeedRoutes:
         limit = query.get("limit", PAGE_EVENTS)
         if "since" in query:
             return await self._events_since(agent, query, limit)
-        fields: dict[str, Any] = {}
+        fields, head = dict[str, Any](), b"null"
         if "turn" in query:
             span, page = await agent.read(lambda reader: page_of_turn(reader, query["turn"], limit))
             fields["turn"] = span._asdict()
         else:
-            page = await agent.read(lambda reader: page_before(reader, query.get("before"), limit))
+            page, start = await agent.read(lambda reader: _page_with_start(reader, query.get("before"), limit))
+            head = _head(start, query)
         events = await self._to_json(agent, page, query)
-        return _page_response(events, {"last": page.last, "oldest": page.oldest, "reset": False, **fields})
+        return _page_response(events, {"last": page.last, "oldest": page.oldest, "reset": False, **fields}, head)
 
     async def _events_since(self, agent: Agent, query: Query, limit: int) -> Response:
         since, ts = query["since"], query.get("ts")
@@ -108,7 +111,19 @@ class FeedRoutes:
         return Response(await run_sync(base64.b64decode, image.data), media_type=image.media_type)
 
 
-def _page_response(events: list[bytes], fields: dict[str, Any]) -> Response:
-    return PackedResponse(
-        b'{"events":[%b],%b' % (b",".join(events), to_json(fields)[1:]), media_type="application/json"
-    )
+def _page_with_start(reader: EventReader, before: int | None, limit: int) -> tuple[Page[BusEvent], BusEvent | None]:
+    """Return the page before a number, and what started the turn within which it begins."""
+    page = page_before(reader, before, limit)
+    return page, turn_start_before(reader, page.events[0].seq if page.events else None)
+
+
+def _head(start: BusEvent | None, query: Query) -> bytes:
+    """Return what started a turn as the events of its page are returned."""
+    if start is None:
+        return b"null"
+    return record_to_json(RowsView(), start) if query.get("view") == "rows" else start.to_json()
+
+
+def _page_response(events: list[bytes], fields: dict[str, Any], head: bytes = b"null") -> Response:
+    body = b'{"events":[%b],"head":%b,%b' % (b",".join(events), head, to_json(fields)[1:])
+    return PackedResponse(body, media_type="application/json")

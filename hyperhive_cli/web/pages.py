@@ -65,6 +65,12 @@ def page_before(events: EventReader, before: int | None, limit: int) -> Page[Bus
     return Page(found, upto, events.oldest(), newest)
 
 
+def turn_start_before(events: EventReader, seq: int | None) -> BusEvent | None:
+    """Return the event that started the turn that runs at event `seq`; None if it is that event, or no turn runs."""
+    bound = events.newest(1, BOUNDS, upto=seq - 1) if seq else []
+    return bound[0] if bound and bound[0].kind == TurnStart.kind else None
+
+
 def page_of_turn(events: EventReader, turn: int, limit: int) -> tuple[Span, Page[BusEvent]]:
     """Return the span of a turn, and its first `limit` events, fewer if they are long; raises UnknownError."""
     span = span_of_turn(events.newest(ALL, BOUNDS), turn)

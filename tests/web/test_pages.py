@@ -94,6 +94,24 @@ def test_calls_are_not_numbered_if_the_start_of_their_turn_is_gone(state_dir: Pa
     assert (row["kind"], row["number"], row["turn"]) == ("call", 0, None)
 
 
+def test_a_page_within_a_turn_has_the_head_of_it(site: Site, history: list[BusEvent]) -> None:
+    def head(path: str) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = site.get(path)["head"]
+        return found
+
+    assert head("/api/open?limit=3") == json.loads(history[73].to_json())
+    (wanted,) = whole(history)[73]["rows"]
+    for path in ("open?view=rows&limit=3", "events?view=rows&limit=3"):
+        found = head(f"/api/{path}")
+        assert found is not None
+        assert (found["seq"], found["rows"]) == (74, [wanted])
+    (row,) = (head("/api/events?view=rows&before=60&limit=7") or {})["rows"]
+    assert (row["kind"], row["turn"], row["seq"]) == ("head", 2, 11)
+    for first in (74, 11, 1):  # the start of a turn, and what is before them all
+        assert head(f"/api/events?before={first + 1}&limit=1") is None
+    assert head("/api/events?before=11&limit=1") == json.loads(history[1].to_json()), "the end is within its turn"
+
+
 @pytest.mark.usefixtures("history")
 def test_a_turn_is_found_with_its_bounds(site: Site) -> None:
     found = site.get("/api/events?view=rows&turn=1&limit=100")

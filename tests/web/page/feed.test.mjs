@@ -174,6 +174,24 @@ test("the window is bounded, and what leaves it can come back", () => {
   assert.equal(follow.oldest, start - 10);
 });
 
+test("a window that starts within a turn has the head that it is told, until the true one comes", () => {
+  seq = 0;
+  const all = [head({ message: "7" }), ...Array.from({ length: 30 }, (_, i) => text(String(i))), foot()];
+  const heads = (window) => window.entries.map((entry) => [entry.turn, entry.head?.message, entry.rows.length]);
+  const window = new FeedWindow(20, 5);
+  window.setHead(all[0]);
+  for (const one of all.slice(20)) window.append(one, true);
+  assert.deepEqual([heads(window), window.oldest], [[[1, "7", 13]], 21]);
+  window.prepend(all.slice(10, 20), false, all[0]);
+  assert.deepEqual([heads(window), window.oldest], [[[1, "7", 23]], 11]);
+  window.prepend(all.slice(0, 10), true);
+  assert.deepEqual([heads(window), window.records.length, window.isStart], [[[1, "7", 32]], 32, true]);
+  const other = new FeedWindow(20, 5);
+  other.setHead(all[0]);
+  other.append(note("between turns"), true);
+  assert.deepEqual(heads(other).map(([turn, message]) => [turn, message]), [[null, undefined]], "of another turn");
+});
+
 test("what comes while the reader is far up is held, and shown at the end", () => {
   seq = 0;
   const all = [head(), ...Array.from({ length: 200 }, (_, i) => text(String(i)))];

@@ -364,7 +364,7 @@ def test_older_rows_come_as_one_scrolls_up_and_the_reader_keeps_the_place(
         page = window.page
         assert page.locator(".jump").is_hidden()
         page.route("**/events?*before=*", lambda route: held.append(route))  # noqa: PLW0108 - it marks the function
-        assert page.locator(".turn-head .who").text_content() == "Turn 1", "its head is further up than the first page"
+        assert page.locator(".turn-head .who").text_content() == "operator", "it starts further up than the page"
         with page.expect_request("**/events?*before=*"):
             page.evaluate("() => { document.querySelector('.feed').scrollTop = 300 }")
         place, count = page.evaluate(PLACE), page.locator(".feed .prose").count()

@@ -42,9 +42,11 @@ export const STEADY_MS = 5000; // a loss after being live for this long is the f
  *   `ts`: the time of record `last`, null if it is not known; `isStart`: nothing is older than `oldest`; `wants`: the
  *   records before this number were asked for; `known`: whether something is shown; `attempt`: the number of losses since
  *   it was last steady; times are in Unix ms
- * @typedef {{state: Snapshot, events: FeedRecord[], oldest: number | null, last: number, inbox?: unknown}} Opening
+ * @typedef {{state: Snapshot, events: FeedRecord[], oldest: number | null, last: number,
+ *   head?: FeedRecord | null, inbox?: unknown}} Opening `head`: what started the turn within which the events begin
  * @typedef {{type: "start"} | {type: "retry"} | {type: "rejoin"} | {type: "opened", answer: Opening} |
- *   {type: "older", before?: number} | {type: "older_page", before: number, records: FeedRecord[], oldest: number | null} |
+ *   {type: "older", before?: number} |
+ *   {type: "older_page", before: number, records: FeedRecord[], oldest: number | null, head?: FeedRecord | null} |
  *   {type: "older_failed", before: number} | {type: "snapshot", snapshot: Snapshot, now: number} |
  *   {type: "records", records: FeedRecord[]} | {type: "changed", snapshot: Snapshot} | {type: "reset", since: number} |
  *   {type: "lost", reason: string, now: number, retryAt?: number, attempt?: number} |
@@ -52,7 +54,7 @@ export const STEADY_MS = 5000; // a loss after being live for this long is the f
  * @typedef {{do: "ask_open"} | {do: "ask_older", before: number} | {do: "join", since: number, ts: number | null} |
  *   {do: "leave"} | {do: "retry_in", seconds: number} | {do: "retry_stream"} | {do: "set_state", snapshot: Snapshot} |
  *   {do: "clear"} | {do: "show", records: FeedRecord[]} |
- *   {do: "show_older", records: FeedRecord[], isStart: boolean} | {do: "gap", missing: number}} Effect
+ *   {do: "set_head", head: FeedRecord} | {do: "show_older", records: FeedRecord[], isStart: boolean, head: FeedRecord | null} | {do: "gap", missing: number}} Effect
  * @typedef {[Connection, Effect[]]} Step
  */
 
@@ -92,7 +94,7 @@ export function step(was, input) {
     case "older":
       return wantOlder(was, input.before ?? was.oldest);
     case "older_page":
-      return was.wants === input.before ? takeOlder(was, input.records, input.oldest) : [was, []];
+      return was.wants === input.before ? takeOlder(was, input) : [was, []];
     case "older_failed":
       return [was.wants === input.before ? { ...was, wants: null } : was, []];
     case "snapshot":
@@ -153,8 +155,9 @@ function afterOpening(was, answer) {
   if (state.stored === false) return joinAgent({ ...now, last: Math.max(0, state.seq - HISTORY_EVENTS), isStart: true }, effects);
   const [next, shown] = takeRecords(now, events);
   const isStart = !events.length || hasFirst(events, answer.oldest);
+  if (answer.head) effects.push({ do: "set_head", head: answer.head });
   effects.push(...shown);
-  if (isStart) effects.push({ do: "show_older", records: [], isStart });
+  if (isStart) effects.push({ do: "show_older", records: [], isStart, head: null });
   // Without events: there are none yet, or the history cannot be read, which must not hold up the stream.
   return joinAgent({ ...next, isStart, last: events.length ? next.last : answer.last || state.seq }, effects);
 }
@@ -234,11 +237,14 @@ function wantOlder(was, before) {
   return [{ ...was, oldest: before, isStart: false, wants: before }, [{ do: "ask_older", before }]];
 }
 
-/** @param {Connection} was @param {FeedRecord[]} records @param {number | null} oldest @returns {Step} */
-function takeOlder(was, records, oldest) {
+/**
+ * @param {Connection} was @param {{records: FeedRecord[], oldest: number | null, head?: FeedRecord | null}} page
+ * @returns {Step}
+ */
+function takeOlder(was, { records, oldest, head = null }) {
   const isStart = !records.length || hasFirst(records, oldest);
   const first = records.length ? records[0].seq : was.oldest;
-  return [{ ...was, wants: null, oldest: first, isStart }, [{ do: "show_older", records, isStart }]];
+  return [{ ...was, wants: null, oldest: first, isStart }, [{ do: "show_older", records, isStart, head }]];
 }
 
 /** @param {Connection} was @param {number} since @returns {Step} */

@@ -12,7 +12,9 @@ export const OPENING = `open?view=rows&limit=${OPEN_EVENTS}`;
 /**
  * @typedef {object} FeedListener
  * @property {(records: FeedRecord[]) => void} show show records; they come in order, each once
- * @property {(records: FeedRecord[], about: {isStart: boolean}) => void} showOlder show records before the first one
+ * @property {(head: FeedRecord) => void} setHead the first record will be within a turn, which this one started
+ * @property {(records: FeedRecord[], about: {isStart: boolean, head: FeedRecord | null}) => void} showOlder show records
+ *   before the first one, and the record that started the turn within which they begin
  * @property {(missing: number) => void} showGap so many events are gone for good
  * @property {() => void} clear everything shown is void
  * @property {(snapshot: Snapshot) => void} setState the agent's state
@@ -96,7 +98,9 @@ export class FeedClient {
       case "show":
         return this.listener.show(effect.records);
       case "show_older":
-        return this.listener.showOlder(effect.records, { isStart: effect.isStart });
+        return this.listener.showOlder(effect.records, { isStart: effect.isStart, head: effect.head });
+      case "set_head":
+        return this.listener.setHead(effect.head);
       case "gap":
         return this.listener.showGap(effect.missing);
     }
@@ -131,7 +135,7 @@ export class FeedClient {
       // The stream says what is wrong; scrolling asks again.
     }
     if (signal.aborted) return;
-    if (found) this.handle({ type: "older_page", before, records: found.events, oldest: found.oldest });
+    if (found) this.handle({ type: "older_page", before, records: found.events, oldest: found.oldest, head: found.head });
     else this.handle({ type: "older_failed", before });
   }
 

@@ -54,16 +54,27 @@ export class FeedWindow {
       this.hold([...this.held, shown]);
       return null;
     }
+    if (!this.records.length && this.head) {
+      this.set([shown]);
+      return new Set(this.entries);
+    }
     this.records.push(shown);
     return addRecord(this.entries, shown);
   }
 
-  /** Add older records. @param {FeedRecord[]} records @param {boolean} isStart */
-  prepend(records, isStart) {
+  /** Keep the head of the turn within which the records will start. @param {FeedRecord | null} record */
+  setHead(record) {
+    this.head = record && shownRecord(record);
+  }
+
+  /** Add older records. @param {FeedRecord[]} records @param {boolean} isStart @param {FeedRecord | null} head of the turn within which they start */
+  prepend(records, isStart, head = null) {
     const older = records.flatMap((record) => shownRecord(record) ?? []);
+    const shown = this.withoutHead();
+    if (records.length) this.setHead(head);
     this.oldest = records[0]?.seq ?? this.oldest;
     this.isStart = isStart;
-    this.set([...older, ...this.withoutHead()]);
+    this.set([...older, ...shown]);
     const extra = this.records.length - 2 * this.most;
     if (extra > 0) {
       const last = this.records.slice(-extra);

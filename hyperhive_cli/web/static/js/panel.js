@@ -103,7 +103,12 @@ export class Panel {
     this.transcript.showGap(missing);
   }
 
-  /** @param {FeedRecord[]} records @param {{isStart: boolean}} about */
+  /** @param {FeedRecord} head */
+  setHead(head) {
+    this.transcript.setHead(head);
+  }
+
+  /** @param {FeedRecord[]} records @param {{isStart: boolean, head: FeedRecord | null}} about */
   showOlder(records, about) {
     this.transcript.prepend(records, about);
   }

@@ -72,10 +72,18 @@ export class TranscriptView {
     this.schedule();
   }
 
-  /** Show older records, and keep the reader's place. @param {FeedRecord[]} records @param {{isStart: boolean}} about */
-  prepend(records, { isStart }) {
+  /** Show this as the head of the turn within which the feed begins. @param {FeedRecord} head */
+  setHead(head) {
+    this.window.setHead(head);
+  }
+
+  /**
+   * Show older records, and keep the reader's place.
+   * @param {FeedRecord[]} records @param {{isStart: boolean, head?: FeedRecord | null}} about
+   */
+  prepend(records, { isStart, head = null }) {
     this.source.hasOlder();
-    this.window.prepend(records, isStart);
+    this.window.prepend(records, isStart, head);
     this.draw();
     this.wantOlder();
   }
