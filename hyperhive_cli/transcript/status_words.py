@@ -23,13 +23,3 @@ def activity_words(activity: Mapping[str, Any] | None, now: float) -> str:
         return f"{activity['doing']} {lasts}"
     more = f" (+{activity['tools_running'] - 1})" if activity["tools_running"] > 1 else ""
     return f"{activity['tool']} {lasts} {activity['argument']}".rstrip() + more
-
-
-def activity_parts(activity: Mapping[str, Any] | None, now: float) -> list[str]:
-    """Return what a turn is doing and what it has used so far, in parts; none between turns."""
-    if not activity:
-        return []
-    calls, used = activity.get("tool_calls"), activity.get("tokens")
-    parts = [activity_words(activity, now)]
-    parts += [text.plural(calls, "tool call")] if calls else []
-    return [*parts, *([f"{text.tokens(used)} tokens"] if used else [])]

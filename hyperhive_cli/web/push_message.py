@@ -20,7 +20,6 @@ from hyperhive_cli.core.errors import UsageError
 
 _CURVE = ec.SECP256R1()
 _RECORD_BYTES = 4096  # a message is one record, the longest that every service takes
-MOST_BYTES = 3000  # of a text: what is left of it with key, tag and padding, and some room
 _LIFE_S = 12 * 3600  # of a signature; at most 24 h
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from hyperhive_cli.core.events import LiveEvent, Stream, TurnEnd, TurnStart
 from hyperhive_cli.transcript.activity import Activity
-from hyperhive_cli.transcript.status_words import activity_parts, activity_words
+from hyperhive_cli.transcript.status_words import activity_words
 
 START = TurnStart(sender="operator", body="do it", unread=0, turn_id=1, message_id=1, attempt=1, model="haiku")
 END = TurnEnd(ok=True, note=None, turn_id=1, message_id=1, outcome="ok", duration_ms=1)
@@ -65,16 +65,6 @@ def words(*events: LiveEvent, now: float = 60.0) -> str:
 )
 def test_what_is_done_now_and_for_how_long(events: list[LiveEvent], expected: str) -> None:
     assert words(*events) == expected
-
-
-def test_what_was_used_so_far_is_said_with_it() -> None:
-    doing = {"doing": "writing", "tool": None, "argument": None, "since": 1000, "tools_running": 0}
-    assert activity_parts({**doing, "tool_calls": 3, "tokens": 12_400}, 4.0) == [
-        "writing 0:03",
-        "3 tool calls",
-        "12.4k tokens",
-    ]
-    assert activity_parts(None, 4.0) == []
 
 
 @pytest.mark.parametrize("odd", [{}, {"type": "assistant"}, {"type": "user", "message": 1}, {"type": "system"}])

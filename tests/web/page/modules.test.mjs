@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { contextBadge, statusBadge, turnState } from "../../../hyperhive_cli/web/static/js/agent_state.js";
+import { contextBadge, statusBadge } from "../../../hyperhive_cli/web/static/js/agent_state.js";
 import { announcementsOf } from "../../../hyperhive_cli/web/static/js/announcements.js";
 import { matching, read } from "../../../hyperhive_cli/web/static/js/commands.js";
 import { fieldWords, pendingWords } from "../../../hyperhive_cli/web/static/js/composer_words.js";
@@ -14,7 +14,6 @@ import { budgetBars, chartsOf, fateOf, newestOf, outcomesWords } from "../../../
 import { isEditable, metaOf, moved, reasonOf, replaced, sectionsOf, targetOf } from "../../../hyperhive_cli/web/static/js/queue.js";
 import { FrameReader } from "../../../hyperhive_cli/web/static/js/sse.js";
 import { newsOf, triaged } from "../../../hyperhive_cli/web/static/js/triage.js";
-import { lineRanges } from "../../../hyperhive_cli/web/static/js/text.js";
 import { isOk, outcomeSign, setVocabulary, statusWords } from "../../../hyperhive_cli/web/static/js/vocabulary.js";
 
 setVocabulary({
@@ -83,18 +82,7 @@ test("the status badge says no more than is known", () => {
   assert.equal(statusBadge(limited, "live", 2000).countdown, "");
 });
 
-test("the turn's clock and the context's fill come from the agent's own figures", () => {
-  assert.deepEqual(turnState({ running: true, state: "thinking", since_unix: 100 }, 165), {
-    state: "thinking",
-    doing: "",
-    elapsed: "1:05",
-  });
-  assert.deepEqual(turnState({ running: false, state: "thinking", since_unix: 100 }, 165), {
-    state: "",
-    doing: "",
-    elapsed: "",
-  });
-  assert.deepEqual(turnState({}, 1), { state: "", doing: "", elapsed: "" });
+test("the context's fill comes from the agent's own figures", () => {
   assert.equal(contextBadge({ context_tokens: null }).share, null);
   assert.deepEqual(contextBadge({ context_tokens: 76_000, context_window: 200_000 }), {
     share: 0.38,
@@ -241,19 +229,6 @@ test("times, spans and money are said as people say them", () => {
   assert.deepEqual([0, null, 0.001, 0.18, 10, 10.04, 1234.5].map(money), ["$0", "$0", "<$0.01", "$0.18", "$10", "$10.04", "$1,234.50"]);
 });
 
-test("the turn's activity replaces its state, with its own clock", () => {
-  const doing = (activity) => {
-    const { doing: words, elapsed } = turnState({ running: true, state: "thinking", activity }, 60);
-    return `${words} ${elapsed}`;
-  };
-  const tool = { doing: "tool", tool: "Bash", argument: "make", since: 3000, tools_running: 1 };
-  assert.equal(doing(tool), "Bash make 0:57");
-  assert.equal(doing({ ...tool, tools_running: 2 }), "Bash make (+1) 0:57");
-  assert.equal(doing({ doing: "writing", tool: null, argument: null, since: 2000, tools_running: 0 }), "writing 0:58");
-  assert.equal(turnState({ running: true, state: "idle", activity: tool }, 60).doing, "");
-  assert.equal(turnState({ running: true, state: "thinking", activity: null }, 60).doing, "");
-});
-
 test("outcomes and statuses have the gateway's words; an unknown one is shown as a failure, or as it is", () => {
   assert.deepEqual(outcomeSign("ok"), ["✓", "fine"]);
   assert.deepEqual(outcomeSign("ok", 2), ["✓", "warn"]);
@@ -280,18 +255,6 @@ test("turns and what needs a person are announced, rows in between are not", () 
     "Agent paused",
   ]);
   assert.deepEqual(announcementsOf({ kind: "stream", type: "stream_event" }), []);
-});
-
-test("the first lines of a text are found without copying it", () => {
-  const lines = (text, limit) => {
-    const { ranges, more } = lineRanges(text, limit);
-    return [ranges.map(([start, end]) => text.slice(start, end)), more];
-  };
-  assert.deepEqual(lines("", 3), [[], 0]);
-  assert.deepEqual(lines("\n\n \n", 3), [[], 0]);
-  assert.deepEqual(lines("\na\n\nb \n", 3), [["a", "", "b"], 0]);
-  assert.deepEqual(lines("1\n2\n3\n4", 3), [["1", "2", "3", "4"], 0]);
-  assert.deepEqual(lines("1\n2\n3\n4\n5", 3), [["1", "2", "3"], 2]);
 });
 
 test("the inbox is sorted into what waits, is scheduled, needs a person and failed", () => {

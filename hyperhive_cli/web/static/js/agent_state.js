@@ -34,28 +34,6 @@ export function statusBadge(state, phase, now) {
   return { words, tone, countdown: left > 0 ? clock(Math.ceil(left)) : "", hint };
 }
 
-/**
- * Return the turn's state and how long it has lasted: `idle`, `0:42`; in a turn what it is doing: `Bash make`, `0:42`.
- * @param {AgentState} state @param {number} now Unix s
- */
-export function turnState(state, now) {
-  const isKnown = state.running && state.status !== "unreachable";
-  const turn = isKnown ? string(state.state) || "idle" : "";
-  const activity = turn && turn !== "idle" ? activityWords(state.activity, now) : null;
-  if (activity) return { state: turn, ...activity };
-  const since = number(state.since_unix);
-  return { state: turn, doing: "", elapsed: turn && since !== null ? clock(Math.max(0, now - since)) : "" };
-}
-
-/** @param {Record<string, any> | null | undefined} activity the field `activity` of the state @param {number} now Unix s */
-function activityWords(activity, now) {
-  if (!activity?.doing) return null;
-  const elapsed = clock(Math.max(0, now - activity.since / 1000));
-  if (activity.tool === null) return { doing: string(activity.doing), elapsed };
-  const more = activity.tools_running > 1 ? ` (+${activity.tools_running - 1})` : "";
-  return { doing: `${activity.tool} ${activity.argument ?? ""}`.trimEnd() + more, elapsed };
-}
-
 /** Return a share as `95%`; 100% and 0% mean exactly that. @param {number} share */
 function percent(share) {
   return share === 0 || share === 1 ? `${share * 100}%` : `${Math.min(99, Math.max(1, Math.round(share * 100)))}%`;

@@ -9,7 +9,7 @@
  */
 
 /** Name → what it does. @type {Map<string, Command>} */
-export const COMMANDS = new Map([
+const COMMANDS = new Map([
   [
     "/model",
     {

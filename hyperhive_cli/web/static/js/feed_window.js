@@ -11,7 +11,7 @@ import { addRecord, entriesOf, shownRecord } from "./entries.js";
 /** @import { FeedRecord } from "./connection.js" */
 /** @import { Entry, ShownRecord } from "./entries.js" */
 
-export const MAX_RECORDS = 1200;
+const MAX_RECORDS = 1200;
 const SPARE_RECORDS = 200; // leave together, so that not every new record costs the removal of an old one
 
 export class FeedWindow {

@@ -14,7 +14,7 @@ const IS_MAC = /mac|iphone|ipad/iu.test(navigator.platform);
  * @typedef {{does: string, words: string, keys: Keys, isFixed?: boolean}} Shortcut `isFixed`: handled elsewhere
  */
 /** @type {[string, Shortcut[]][]} */
-export const SHORTCUTS = [
+const SHORTCUTS = [
   [
     "Everywhere",
     [
@@ -57,7 +57,7 @@ export const SHORTCUTS = [
 ];
 
 /** Return whether single letters act. */
-export function hasSingleKeys() {
+function hasSingleKeys() {
   return localStorage.getItem(KEY) !== "off";
 }
 

@@ -14,7 +14,7 @@ const DAY_MS = 24 * HOUR_MS;
  * Return the times that the menu offers: their words, and when they are. Pure.
  * @param {AgentState} state @param {number} now Unix ms @returns {[string, number][]}
  */
-export function timesFor(state, now) {
+function timesFor(state, now) {
   const at = (/** @type {number} */ days, /** @type {number} */ hour) =>
     new Date(now + days * DAY_MS).setHours(hour, 0, 0, 0);
   const monday = (8 - new Date(now).getDay()) % 7 || 7;

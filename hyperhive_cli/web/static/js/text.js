@@ -47,32 +47,6 @@ export function oneLine(text, limit) {
   return `${line.slice(0, limit - 1).trimEnd()}…`;
 }
 
-/**
- * Return the start and end of the first `limit` lines of `text`, and how many more lines there are. One line more than
- * the limit is included, because "+1 line" takes as much room. Blank lines around the text do not count.
- * @param {string} text @param {number} limit
- * @returns {{ranges: [number, number][], more: number}}
- */
-export function lineRanges(text, limit) {
-  let start = 0;
-  let end = text.length;
-  while (text[start] === "\n") start += 1;
-  while (end > start && "\n\r \t".includes(text[end - 1])) end -= 1;
-  if (start >= end) return { ranges: [], more: 0 };
-  let total = 1;
-  for (let at = text.indexOf("\n", start); at >= 0 && at < end; at = text.indexOf("\n", at + 1)) total += 1;
-  const wanted = total <= limit + 1 ? total : limit;
-  /** @type {[number, number][]} */
-  const ranges = [];
-  while (ranges.length < wanted) {
-    const found = text.indexOf("\n", start);
-    const stop = found < 0 || found > end ? end : found;
-    ranges.push([start, stop]);
-    start = stop + 1;
-  }
-  return { ranges, more: total - wanted };
-}
-
 /** Return `value` as a finite, plausible number, null for anything else. @param {unknown} value */
 export function number(value) {
   return typeof value === "number" && Number.isFinite(value) && Math.abs(value) < LARGEST ? value : null;
@@ -88,17 +62,6 @@ export function tokens(value) {
   const figure = count(value);
   if (figure < 1000) return String(figure);
   return figure < 999_500 ? `${scaled(figure / 1000)}k` : `${scaled(figure / 1_000_000)}M`;
-}
-
-/** Return a number of bytes or characters: `842 B`, `12.3 KiB`. @param {unknown} value */
-export function size(value) {
-  let figure = count(value);
-  let unit = "B";
-  for (const larger of ["KiB", "MiB", "GiB", "TiB"]) {
-    if (figure < 1000) break;
-    [figure, unit] = [figure / 1024, larger];
-  }
-  return `${unit === "B" ? Math.trunc(figure) : scaled(figure)} ${unit}`;
 }
 
 /** @param {number} figure */

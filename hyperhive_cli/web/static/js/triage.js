@@ -45,7 +45,7 @@ export function triaged(agents, now) {
 }
 
 /** @param {AgentState} state @param {number} now @returns {Standing} */
-export function standingOf(state, now) {
+function standingOf(state, now) {
   const said = nowOf(state, null, now);
   return { agent: string(state.agent), state, now: said, group: GROUP_OF[said.mark] };
 }
