@@ -11,14 +11,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import anyio
 import pytest
 
-from hyperhive_cli.core.settings import paths_by_name
-from hyperhive_cli.web.local import read_state
 from tests.conftest import FakeClaude, Step, wait_until
 from tests.harness import BAD_MODEL, INIT, LIMIT_S, TEXT, Hive, Program, piped_rows
-from tests.web.page.node import NODE, status_badges
 
 READ: Step = {"wait_for_prompt": True}
 STAY: Step = {"wait_for": "never"}
@@ -141,13 +137,6 @@ def words_of_commands(agent: Hive) -> dict[str, str]:
     }
 
 
-def word_of_page(agent: Hive) -> str:
-    """Return the badge of a page that is opened now."""
-    state = anyio.run(read_state, paths_by_name("bee", agent.state_dir, {}))
-    [[(words, _), _]] = status_badges([{"before": state, "records": [], "after": state}], time.time())
-    return words
-
-
 def is_followed(agent: Hive, console: Callable[[], str]) -> None:
     """Wait until `tail` hears what happens: before that it could only have looked how the agent stands."""
     wait_until(lambda: console().startswith("online"))
@@ -178,7 +167,5 @@ def test_a_real_harness_is_called_the_same_everywhere(name: str, agent: Hive, fa
             found = words_of_commands(agent)
             assert {view: words for view, words in found.items() if not words.startswith(case.word)} == {}
             wait_until(lambda: console().startswith(case.in_console), LIMIT_S)
-            if NODE is not None:
-                assert word_of_page(agent) == case.word
         finally:
             program.send(signal.SIGCONT)

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { contextBadge, statusBadge } from "../../../hyperhive_cli/web/static/js/agent_state.js";
+import { contextBadge } from "../../../hyperhive_cli/web/static/js/agent_state.js";
 import { announcementsOf } from "../../../hyperhive_cli/web/static/js/announcements.js";
 import { matching, read } from "../../../hyperhive_cli/web/static/js/commands.js";
 import { fieldWords, pendingWords } from "../../../hyperhive_cli/web/static/js/composer_words.js";
@@ -63,23 +63,6 @@ test("commands are suggested while their name is typed", () => {
   assert.equal(names("/").length, 9);
   assert.deepEqual(names("/c"), ["/compact", "/cancel"]);
   assert.deepEqual([...names(""), ...names("//"), ...names("/model x"), ...names("x /c")], []);
-});
-
-test("the status badge says no more than is known", () => {
-  const live = { running: true, status: "online" };
-  const words = (state, phase = "live") => statusBadge(state, phase, 1000).words;
-  assert.equal(words({}, "connecting"), "connecting");
-  assert.equal(words(live), "online");
-  assert.equal(words(live, "reconnecting"), "reconnecting");
-  assert.equal(words(live, "connecting"), "reconnecting"); // a try that has no answer yet
-  assert.equal(words(live, "refused"), "no access");
-  assert.equal(words({ ...live, running: false }), "stopped");
-  assert.equal(words({ ...live, status: "paused" }), "paused");
-  assert.equal(words({ ...live, status: "needs_login_idle" }), "needs login");
-  assert.equal(words({ ...live, status: "some_new_one" }), "some new one");
-  const limited = { ...live, status: "rate_limited", waits_until: 1090 };
-  assert.equal(statusBadge(limited, "live", 1000).countdown, "1:30");
-  assert.equal(statusBadge(limited, "live", 2000).countdown, "");
 });
 
 test("the context's fill comes from the agent's own figures", () => {

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from hyperhive_cli.core.status import statuses_to_dict
-
 HERE = Path(__file__).resolve().parent
 NODE = shutil.which("node")
 NO_NODE = "THE PAGE'S MODULES ARE NOT TESTED: no node here (`apt-get install nodejs`; 20 or newer)"
@@ -27,10 +25,7 @@ def ask_node(program: str, given: object) -> Any:  # noqa: ANN401 - JSON
     return json.loads(done.stdout)
 
 
-def status_badges(situations: list[dict[str, Any]], now: float) -> list[list[tuple[str, str]]]:
-    """Return the words and tone of the page's badge: opened in a situation, and after following its records."""
-    vocabulary = {"outcomes": {}, "statuses": statuses_to_dict()}
-    found: list[list[tuple[str, str]]] = ask_node(
-        "same_status.mjs", {"situations": situations, "vocabulary": vocabulary, "now": now}
-    )
+def said_by_page(situations: list[dict[str, Any]], now: float) -> list[list[dict[str, Any]]]:
+    """Return what the page says of an agent, and its group in the overview: opened now, and after following records."""
+    found: list[list[dict[str, Any]]] = ask_node("same_status.mjs", {"situations": situations, "now": now})
     return found

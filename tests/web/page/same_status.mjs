@@ -1,16 +1,15 @@
-// Read states and records of agents from stdin as JSON, write the word and the tone that the page shows for each.
+// Read states and records of agents from stdin as JSON, write what the page says of each: opened now, and after the records.
 
+import { nowOf } from "../../../hyperhive_cli/web/static/js/now.js";
 import { readFileSync } from "node:fs";
-import { statusBadge } from "../../../hyperhive_cli/web/static/js/agent_state.js";
-import { setVocabulary } from "../../../hyperhive_cli/web/static/js/vocabulary.js";
+import { triaged } from "../../../hyperhive_cli/web/static/js/triage.js";
 
-const { situations, vocabulary, now } = JSON.parse(readFileSync(0, "utf-8"));
-setVocabulary(vocabulary);
+const { situations, now } = JSON.parse(readFileSync(0, "utf-8"));
 const found = situations.map(({ before, records, after }) => {
   const followed = Object.assign({}, before, ...records.map((record) => record.facts));
-  return [after, followed].map((state) => {
-    const { words, tone } = statusBadge(state, "live", now);
-    return [words, tone];
-  });
+  return [after, followed].map((state) => ({
+    now: nowOf(state, null, now * 1000),
+    group: triaged([state], now * 1000)[0].group,
+  }));
 });
 process.stdout.write(JSON.stringify(found));

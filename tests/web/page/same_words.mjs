@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import * as text from "../../../hyperhive_cli/web/static/js/text.js";
 
 const { values, texts } = JSON.parse(readFileSync(0, "utf-8"));
-const figures = ["number", "count", "tokens", "size", "duration", "clock", "dollars", "textOf"];
+const figures = ["number", "count", "tokens", "duration", "clock", "textOf"];
 const found = {
   figures: Object.fromEntries(figures.map((name) => [name, values.map((value) => text[name](value))])),
   clean: texts.map(text.clean),

@@ -30,7 +30,7 @@ from hyperhive_cli.transcript.status_fields import StatusFields
 from hyperhive_cli.transcript.view import RowsView
 from hyperhive_cli.web.api import capabilities
 from tests.unit.made_events import NOW
-from tests.web.page.node import needs_node, status_badges
+from tests.web.page.node import needs_node, said_by_page
 
 SOON = NOW + 600
 DOT = "● "
@@ -237,19 +237,6 @@ def said_by(row: list[Span]) -> tuple[str, str | None]:
     return word.partition(": ")[0], tone_of(style)
 
 
-def by_page(found: list[Seen]) -> list[ShownStatus]:
-    """Return the badge of the page that is opened now, and of one that has followed the events."""
-    given = [
-        {
-            "before": one.before if one.events else one.after,
-            "records": [view.to_record(record) for view in [RowsView()] for record in one.events],
-            "after": one.after,
-        }
-        for one in found
-    ]
-    return [[(words, tone_of(tone)) for words, tone in badges] for badges in status_badges(given, NOW)]
-
-
 def by_doctor(found: list[Seen]) -> list[ShownStatus]:
     """Return the first line of `hyperhive doctor`."""
     shown: list[ShownStatus] = []
@@ -262,12 +249,10 @@ def by_doctor(found: list[Seen]) -> list[ShownStatus]:
 
 
 VIEWS: dict[str, View] = {
-    "status": by_status, "agents": by_agents, "console": by_console, "page": by_page, "doctor": by_doctor,
+    "status": by_status, "agents": by_agents, "console": by_console, "doctor": by_doctor,
 }  # fmt: skip
 ALL_WORDS = {meaning.words for meaning in STATUSES.values()}
-every_view = pytest.mark.parametrize(
-    "view", [pytest.param(name, marks=[needs_node] * (name == "page")) for name in VIEWS]
-)
+every_view = pytest.mark.parametrize("view", VIEWS)
 
 
 def check(view: str, situations: list[Situation], paths: AgentPaths) -> None:
@@ -296,6 +281,37 @@ def test_every_view_says_the_same_word_for_a_situation(view: str, paths: AgentPa
 @every_view
 def test_every_view_says_the_same_word_for_every_combination(view: str, paths: AgentPaths) -> None:
     check(view, list(all_situations()), paths)
+
+
+def check_page(situations: list[Situation], paths: AgentPaths) -> None:
+    with open_inbox(paths.inbox_db) as inbox:
+        found = [seen(situation, paths, inbox) for situation in situations]
+    given = [
+        {
+            "before": one.before if one.events else one.after,
+            "records": [view.to_record(record) for view in [RowsView()] for record in one.events],
+            "after": one.after,
+        }
+        for one in found
+    ]
+    for situation, one, (opened, followed) in zip(situations, found, said_by_page(given, NOW), strict=True):
+        assert opened == followed, situation.name
+        meaning = STATUSES[one.after["status"]]
+        needs_person = meaning.needs_person or one.after["status"] == Status.NEEDS_LOGIN_IN_PROGRESS
+        assert (opened["group"] == "needs") == needs_person, (situation.name, opened)
+
+
+@needs_node
+def test_the_page_says_the_same_opened_or_following_and_calls_for_a_person_when_one_is_needed(
+    paths: AgentPaths,
+) -> None:
+    check_page(SITUATIONS, paths)
+
+
+@needs_node
+@pytest.mark.exhaustive
+def test_the_page_does_so_for_every_combination(paths: AgentPaths) -> None:
+    check_page(list(all_situations()), paths)
 
 
 def test_the_table_has_every_status_and_a_long_inbox_for_most() -> None:

@@ -108,8 +108,8 @@ export class Keyboard {
     const isBare = !/^(?:Ctrl|Alt) /u.test(name);
     const target = event.target instanceof Element ? event.target : null;
     const isTyping = Boolean(target?.closest("input, textarea, select, [contenteditable]"));
-    const isShut = Boolean(document.querySelector("dialog[open]"));
-    if (isBare && (isTyping || isShut || (event.key.length === 1 && !hasSingleKeys()))) return;
+    const isInDialog = Boolean(document.querySelector("dialog[open]"));
+    if (isBare && (isTyping || isInDialog || (event.key.length === 1 && !hasSingleKeys()))) return;
     const isAfterPrefix = event.timeStamp - this.prefixAt < PREFIX_MS;
     this.prefixAt = -Infinity;
     const does = this.known.get(isAfterPrefix ? `G ${name}` : name);
@@ -117,7 +117,7 @@ export class Keyboard {
       if (name === "G") this.prefixAt = event.timeStamp;
       return;
     }
-    if (isShut && does !== "palette") return;
+    if (isInDialog && does !== "palette") return;
     event.preventDefault();
     this.handlers[does]();
   }

@@ -87,13 +87,12 @@ const STATES = {
     const [, tries, why] = /^(attempt \d+ of \d+): (.*)$/su.exec(string(state.why)) ?? ["", "", whyOf(state)];
     const left = leftOf(state, now);
     const soft = [tries.replace("attempt", "retry"), left && `in ${clock(left)}`].filter(Boolean).join(" ");
-    const actions = [CANCEL];
     return {
       mark: "wait",
       title: capital(oneLine(why, 80)) || "Retrying",
       soft,
       facts: state.turn ? `Turn ${state.turn} is kept` : "The turn is kept",
-      actions,
+      actions: [CANCEL],
     };
   },
   backing_off: (state, now) => {
@@ -160,16 +159,13 @@ function waiting(state, now) {
 function limited(state, now, title) {
   const left = leftOf(state, now);
   const until = left ? ` until ${when(Number(state.waits_until) * 1000, now)}` : "";
-  const turn = isInTurn(state) ? [CANCEL] : [];
-  const hint = whyOf(state);
-  const facts = waitingWords(state);
   return {
     mark: "wait",
     title: title + until,
     soft: left ? span(left) : "",
-    facts,
-    hint,
-    actions: [...(turn.length ? turn : [resume("Try now")])],
+    facts: waitingWords(state),
+    hint: whyOf(state),
+    actions: [isInTurn(state) ? CANCEL : resume("Try now")],
   };
 }
 

@@ -96,16 +96,6 @@ function two(value) {
   return String(value).padStart(2, "0");
 }
 
-/** Return US dollars: `$0.0007`, `$1.24`; "" for nothing spent. @param {unknown} value */
-export function dollars(value) {
-  const figure = number(value);
-  if (figure === null || figure <= 0) return "";
-  if (figure < 0.00005) return "<$0.0001";
-  return figure >= 0.1
-    ? `$${figure.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`
-    : `$${figure.toFixed(4)}`;
-}
-
 /** Return a count and its word: `1 tool`, `4 tools`. @param {number} value @param {string} word */
 export function plural(value, word) {
   return `${value.toLocaleString("en-US")} ${word}${value === 1 ? "" : "s"}`;
