@@ -21,7 +21,7 @@ from starlette.responses import Response
 from hyperhive_cli.web.joined import join_script, join_styles
 from hyperhive_cli.web.responses import accepts_gzip, pack
 
-PAGE, MAIN, STYLES = "index.html", "js/main.js", "css/all.css"
+PAGE, STYLES = "index.html", "css/all.css"
 BEST = 9  # of gzip: each file is compressed once
 FOREVER = "public, max-age=31536000, immutable"
 _HASHED = re.compile(r"(?P<hash>[0-9a-f]{16})/(?P<path>.+)", re.DOTALL)
@@ -64,9 +64,6 @@ class Assets:
     def _page_and_styles(self) -> tuple[str, str]:
         texts = {path: content.decode() for path, content in self.files.items() if path.endswith(".css")}
         page, styles = join_styles(self.files[PAGE].decode(), STYLES, texts)
-        _, libraries = join_script(MAIN, self._text)
-        loads = "".join(f'    <link rel="modulepreload" href="/static/{path}">\n' for path in libraries)
-        page = page.replace("  </head>", f"{loads}  </head>", 1)
         return page.replace('="/static/', f'="/static/{self.hash}/'), styles
 
     def page(self, prefix: str) -> Asset:
@@ -89,7 +86,7 @@ class Assets:
         return self._kept(f"joined {path}", partial(self._join, path))
 
     def _join(self, path: str) -> tuple[bytes, str]:
-        text = self._page_and_styles[1] if path == STYLES else join_script(path, self._text).text
+        text = self._page_and_styles[1] if path == STYLES else join_script(path, self._text)
         return text.encode(), _media_type(path)
 
     def _text(self, path: str) -> str:

@@ -9,7 +9,6 @@ import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
-from typing import NamedTuple
 
 _IMPORT = re.compile(r'^import (?:(?P<names>[^;"\']+?) from )?"(?P<path>[^"]+)";[ \t]*\n?', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?P<how>async function|function\*?|class|const|let|var|default|[{*]))", re.MULTILINE)
@@ -23,21 +22,13 @@ class JoinError(Exception):
     """A module, or the page, uses what is not understood here."""
 
 
-class Script(NamedTuple):
-    """A joined script, and the paths of the libraries that it imports."""
-
-    text: str
-    libraries: tuple[str, ...]
-
-
-def join_script(start: str, read: Callable[[str], str]) -> Script:
+def join_script(start: str, read: Callable[[str], str]) -> str:
     """Join a module and those of its folder that it imports, directly or not.
 
-    `read` returns the text of a file by its path. Imports of other folders, the libraries, stay imports. Raises
-    JoinError.
+    `read` returns the text of a file by its path. Libraries, of other folders, are imported with `import()`, so that
+    they hold up nothing. Raises JoinError.
     """
-    order, libraries, folder = list[str](), dict[str, str](), posixpath.dirname(start)
-    texts = dict[str, str]()
+    texts = dict[str, str]()  # in the order of the imports: each after those that it imports
 
     def visit(path: str, parents: tuple[str, ...]) -> None:
         if path in parents:
@@ -45,35 +36,29 @@ def join_script(start: str, read: Callable[[str], str]) -> Script:
         if path in texts:
             return
         text = _DOCUMENTATION.sub("", read(path))
-        texts[path] = ""
-        texts[path] = _module(path, text, folder)
+        joined = _module(path, text)
         for found in _IMPORT.finditer(text):
-            target = _target(path, found["path"])
-            if posixpath.dirname(target) == folder:
-                visit(target, (*parents, path))
-            else:
-                libraries[found[0].strip()] = target
-        order.append(path)
+            visit(_target(path, found["path"]), (*parents, path))
+        texts[path] = joined
 
     visit(start, ())
-    joined = [f"// --- {posixpath.basename(path)} ---\n{texts[path]}" for path in order]
-    return Script("\n".join([*libraries, "", *joined]), tuple(dict.fromkeys(libraries.values())))
+    return "\n".join(f"// --- {posixpath.basename(path)} ---\n{text}" for path, text in texts.items())
 
 
 def _target(path: str, imported: str) -> str:
     return posixpath.normpath(posixpath.join(posixpath.dirname(path), imported))
 
 
-def _module(path: str, text: str, folder: str) -> str:
+def _module(path: str, text: str) -> str:
     """Return a module as a call of a function that returns what it exports."""
 
     def replaced(found: re.Match[str]) -> str:
         target = _target(path, found["path"])
-        if posixpath.dirname(target) != folder:
-            return ""
         names = found["names"] and _NAMES.fullmatch(found["names"])
-        if not names:
-            raise JoinError(f"{path}: only `import {{ a, b }} from` is understood: {found[0].strip()}")
+        if not names or posixpath.dirname(target) != posixpath.dirname(path):
+            raise JoinError(
+                f"{path}: only `import {{ a, b }} from`, of the same folder, is understood: {found[0].strip()}"
+            )
         return f"const {found['names'].replace(' as ', ': ')} = {_variable(target)};\n"
 
     exported = list(_exported(path, text))

@@ -5,6 +5,7 @@ import { Api, RequestError, prefix } from "./api.js";
 import { find } from "./dom.js";
 import { OPENING } from "./feed_client.js";
 import { askForToken, sayWhy } from "./locked.js";
+import { loadMarkdown } from "./markdown.js";
 import { Overview } from "./overview.js";
 import { Panel } from "./panel.js";
 import { sharedHub } from "./shared_hub.js";
@@ -46,7 +47,8 @@ async function start() {
     const api = new Api(`${prefix()}/api`);
     const named = agent ? apiOf(agent) : null;
     named?.prefetch(OPENING);
-    const [found, hive] = await Promise.all([api.get("agents"), api.get("hive"), loadVocabulary(api)]);
+    const firsts = [api.get("agents"), api.get("hive"), loadVocabulary(api), loadMarkdown()];
+    const [found, hive] = await Promise.all(firsts);
     acceptToken();
     isLocked = false;
     const agents = new Agents(api, found, hive);

@@ -1,7 +1,5 @@
 /** The model's Markdown as elements: parsed, sanitised, with coloured code. No images, styles, scripts or forms. */
 
-import { marked } from "../vendor/marked.js";
-import DOMPurify from "../vendor/purify.js";
 import { colour } from "./code.js";
 import { clean } from "./text.js";
 
@@ -11,20 +9,35 @@ const ATTRIBUTES = ["align", "checked", "class", "disabled", "href", "start", "t
 // A longer text is shown as it is: for some texts the parser's time is quadratic, 1.2 s for this many characters.
 const MAX_CHARS = 50_000;
 
-const purifier = /** @type {any} */ (DOMPurify);
-const markedText = /** @type {any} */ (marked);
-markedText.use({
-  gfm: true,
-  renderer: {
-    // HTML in the Markdown is shown as text.
-    html: (/** @type {{text: string}} */ token) => escaped(token.text),
-    // An image would be loaded from another site; a link is shown instead.
-    image: (/** @type {{href: string, text: string}} */ token) =>
-      `<a href="${escaped(token.href)}">image: ${escaped(token.text || token.href)}</a>`,
-  },
-});
+const RENDERER = {
+  // HTML in the Markdown is shown as text.
+  html: (/** @type {{text: string}} */ token) => escaped(token.text),
+  // An image would be loaded from another site; a link is shown instead.
+  image: (/** @type {{href: string, text: string}} */ token) =>
+    `<a href="${escaped(token.href)}">image: ${escaped(token.text || token.href)}</a>`,
+};
 
-purifier.addHook("afterSanitizeAttributes", (/** @type {Element} */ node) => {
+/** @type {any} */
+let marked = null;
+/** @type {any} */
+let purifier = null;
+
+/** Load the libraries, before anything is drawn; texts are plain without them. */
+export async function loadMarkdown() {
+  if (purifier) return;
+  try {
+    const [parser, cleaner] = await Promise.all([import("../vendor/marked.js"), import("../vendor/purify.js")]);
+    marked = /** @type {any} */ (parser).marked;
+    marked.use({ gfm: true, renderer: RENDERER });
+    purifier = cleaner.default;
+    purifier.addHook("afterSanitizeAttributes", keepHarmless);
+  } catch (error) {
+    console.warn(error);
+  }
+}
+
+/** @param {Element} node */
+function keepHarmless(node) {
   if (node.tagName === "A") secureLink(node);
   if (node.tagName === "INPUT") {
     node.setAttribute("type", "checkbox");
@@ -34,7 +47,7 @@ purifier.addHook("afterSanitizeAttributes", (/** @type {Element} */ node) => {
   const language = /(?:^|\s)(language-[a-z0-9+#-]{1,20})(?:\s|$)/u.exec(node.getAttribute("class") ?? "");
   if (node.tagName === "CODE" && language) node.setAttribute("class", language[1]);
   else node.removeAttribute("class");
-});
+}
 
 /** @param {string} text */
 function escaped(text) {
@@ -64,7 +77,7 @@ export function markdown(text, { breaks = false } = {}) {
   try {
     found = parsed(words, breaks);
   } catch {
-    return document.createTextNode(words); // nested deeper than the parser can go
+    return document.createTextNode(words); // nested deeper than the parser can go, or there is none
   }
   rank([...found.querySelectorAll("h1, h2, h3, h4, h5, h6")]);
   for (const code of found.querySelectorAll("pre > code")) {
@@ -88,7 +101,7 @@ function rank(headings) {
 
 /** @param {string} words @param {boolean} breaks @returns {DocumentFragment} */
 function parsed(words, breaks) {
-  return purifier.sanitize(markedText.parse(words, { async: false, breaks }), {
+  return purifier.sanitize(marked.parse(words, { async: false, breaks }), {
     ALLOWED_TAGS: TAGS.split(" "),
     ALLOWED_ATTR: ATTRIBUTES,
     ALLOW_DATA_ATTR: false,
