@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from hyperhive_cli.core.text import clean, head_lines, outer_parts
 
-WIRE_CHARS = 8_000  # of one text that `to_dict` gives if it is cut, the last TAIL_CHARS of them from its end
-TAIL_CHARS = 2_000
+WIRE_CHARS = 8_000  # of one text that `to_dict` gives if it is cut, a third of them from its end
+OUTPUT_CHARS = 3_000  # of a tool's output, of which a reader sees a dozen lines of both ends first
 MAX_SPANS = 2_000  # of one text; what follows has no colours
 _HEAD_CHARS = 64 * 1024  # that `head` looks for colours in
 _LINE_CHARS = 4_000  # of a line that `excerpt` looks at
@@ -95,7 +95,8 @@ class RawText(NamedTuple):
         raw = self.raw
         if limit is None or len(raw) <= limit:
             return {**_wire(raw), "cut": 0}
-        head, end = line_end(raw, limit - TAIL_CHARS), line_start(raw, len(raw) - TAIL_CHARS)
+        tail = limit // 3
+        head, end = line_end(raw, limit - tail), line_start(raw, len(raw) - tail)
         left_out = raw[head:end]
         return {
             **_wire(raw[:head]),

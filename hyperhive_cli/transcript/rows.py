@@ -19,7 +19,7 @@ from hyperhive_cli.core import text
 from hyperhive_cli.core.usage import TokenUsage
 from hyperhive_cli.transcript.calls import asked_prompt
 from hyperhive_cli.transcript.diff import Hunk, asked_hunks, hunks_to_dicts
-from hyperhive_cli.transcript.raw_text import NO_TEXT, RawText, line_end, size_bytes
+from hyperhive_cli.transcript.raw_text import NO_TEXT, OUTPUT_CHARS, RawText, line_end, size_bytes
 from hyperhive_cli.transcript.todos import Todo
 
 
@@ -311,6 +311,11 @@ class AnswerRow(_NumberedRow):
     figures: Figures = NO_FIGURES
     took_ms: int | None = None
     advice: str = ""
+
+    def to_dict(self, limit: int | None = None) -> dict[str, Any]:
+        """Return the row; its output is cut to less than other texts are."""
+        found = Row.to_dict(self, limit)
+        return found if limit is None else {**found, "output": self.output.to_dict(min(limit, OUTPUT_CHARS))}
 
 
 Topic = Literal[

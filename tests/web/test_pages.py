@@ -10,7 +10,7 @@ import pytest
 
 from hyperhive_cli.core.events import BusEvent, Note, TurnEnd, TurnStart
 from hyperhive_cli.store.events import open_event_reader, open_event_store
-from hyperhive_cli.transcript.raw_text import WIRE_CHARS
+from hyperhive_cli.transcript.raw_text import OUTPUT_CHARS
 from hyperhive_cli.web import pages
 from tests.unit.made_events import answer, assistant, call, record, said
 from tests.web.site import Site, telling
@@ -129,7 +129,7 @@ def test_long_texts_are_cut_in_pages_and_whole_in_their_event(site: Site, state_
     output = "\n".join(f"line {number}" for number in range(3_000))
     write(state_dir, made_turn(1, 1, output))
     (cut,) = site.get("/api/events?view=rows&since=3&limit=1")["events"][0]["rows"]
-    assert len(cut["output"]["text"]) < WIRE_CHARS
+    assert len(cut["output"]["text"]) + len(cut["output"]["tail"]["text"]) <= OUTPUT_CHARS
     assert cut["output"]["bytes"] == len(output)
     (found,) = site.get("/api/events/4?view=rows")["rows"]
     assert found["output"] == {"text": output, "spans": None, "cut": 0}
