@@ -23,7 +23,8 @@ NOW = 1_700_000_000
 TOKENS = dict.fromkeys(
     ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"), 1_000
 )
-LOOKED_AT = {"agent", "running", "unread", "held", "dead", "seq", "last_event"}  # which the hive knows by itself
+# What the hive knows by itself, and the consoles: those of another machine are not asked for here.
+LOOKED_AT = {"agent", "running", "unread", "held", "dead", "seq", "last_event", "consoles"}
 RIGHT: dict[str, Any] = {
     **{name: value for name, value in empty_status("bee").items() if name not in LOOKED_AT},
     "status": "online", "waits_until": NOW + 60, "since_unix": NOW, "state": "thinking", "next_due": NOW * 1_000,

@@ -42,7 +42,8 @@ export function nowOf(state, connection, now) {
   }
   if (!state.running) return stopped(state, now);
   const status = string(state.status);
-  return Object.hasOwn(STATES, status) ? STATES[status](state, now) : waiting(state, now);
+  const found = Object.hasOwn(STATES, status) ? STATES[status](state, now) : waiting(state, now);
+  return state.capabilities?.steer === false ? { ...found, actions: [] } : found; // it is controlled elsewhere
 }
 
 /** What is wrong with the connection to the server, null if nothing is. @param {Connection} connection @param {number} now @returns {Now | null} */
