@@ -1,7 +1,7 @@
 /** Small dialogs that ask for one value: the model, the day's budget. What is refused stays in the field, with the reason. */
 
 import { errorWords } from "./composer.js";
-import { h } from "./dom.js";
+import { h, sentenceOf } from "./dom.js";
 import { money } from "./figures.js";
 
 /**
@@ -21,7 +21,7 @@ function ask(title, field, verb, set, offers) {
       await set(field.value.trim());
       sheet.close();
     } catch (error) {
-      refuse.textContent = errorWords(error);
+      refuse.replaceChildren(...sentenceOf(errorWords(error)));
       field.focus();
     }
   });
