@@ -49,7 +49,7 @@ class EventStream:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI request."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_cancel_at_hang_up, receive, tasks.cancel_scope)
+            tasks.start_soon(cancel_at_hang_up, receive, tasks.cancel_scope)
             tasks.start_soon(_cancel_at, self._closing, tasks.cancel_scope)
             tasks.start_soon(self._watch, scope["state"]["abort"])
             async with self._open_parts(scope["state"]["write_chunk"]) as parts, anyio.create_task_group() as sending:
@@ -76,7 +76,8 @@ class EventStream:
                 return  # the abort arrives as a disconnect
 
 
-async def _cancel_at_hang_up(receive: Receive, scope: anyio.CancelScope) -> None:
+async def cancel_at_hang_up(receive: Receive, scope: anyio.CancelScope) -> None:
+    """Cancel a scope once the client has left."""
     while (await receive())["type"] != "http.disconnect":
         pass
     scope.cancel()
