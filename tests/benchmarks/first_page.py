@@ -1,6 +1,6 @@
-"""What a browser gets first of a long history: how long the answer takes, and how large it is."""
+"""The first answer that a browser gets: whether it takes longer for a long history. `opening` has its page."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from random import Random
 from statistics import median
@@ -8,7 +8,7 @@ from statistics import median
 from hyperhive_cli.core.events import BusEvent, LiveEvent, Stream, TurnEnd, TurnStart
 from hyperhive_cli.core.settings import HISTORY_CAPACITY
 from hyperhive_cli.store.events import open_event_store
-from tests.benchmarks.agents import open_agent
+from tests.benchmarks.agents import Agent, open_agent
 from tests.benchmarks.measure import Found, Sample, Scale, take_turns
 from tests.benchmarks.rows import Figure, Goal
 from tests.benchmarks.web import ask, open_gateway
@@ -20,44 +20,28 @@ FIGURES = (
     Figure(
         "first page, of 37 MB", "ms", ("long", "ms"), ("short", "ms"), "of 100 events", Goal("≤", 2.0), "headroom"
     ),
-    Figure("first page, sent", "kB", ("long", "kB"), ("short", "kB"), "of 100 events", Goal("≤", 180, "ours"), "felt"),
-    Figure(
-        "page's files, sent", "kB", ("files", "kB"), None, "no reference: the page, scripts, styles",
-        Goal("≤", 150, of="ours"), "felt",
-    ),
 )  # fmt: skip
 
 
 def run(scale: Scale) -> Iterator[Found]:
     """Ask for both, as a browser does."""
     events = scale.pick(HISTORY_CAPACITY, 200)
-    measures: dict[str, Callable[[], Sample]] = {
-        "long": partial(first_page, events),
-        "short": partial(first_page, 100),
-        "files": files,
-    }
-    yield take_turns(scale.pick(3, 1), measures)
+    yield take_turns(scale.pick(3, 1), {"long": partial(first_page, events), "short": partial(first_page, 100)})
 
 
 def first_page(events: int) -> Sample:
     """Open the page of an agent with so many events."""
     with open_agent() as agent:
-        agent.paths.state_dir.mkdir(mode=0o700)
-        with open_event_store(agent.paths.events_db) as store:
-            store.append([BusEvent.make(seq, seq, event) for seq, event in enumerate(made(events), 1)])
+        fill(agent, events)
         with open_gateway(agent) as (_, address):
-            found = [ask(address, "/api/open?view=rows") for _ in range(REPEATS)]
-            return {"ms": median(took_ms for _, took_ms, _ in found), "kB": found[0][2] / 1000}
+            return {"ms": median(ask(address, "/api/open?view=rows")[1] for _ in range(REPEATS))}
 
 
-def files() -> Sample:
-    """Load what the page needs before it is drawn."""
-    with open_agent() as agent, open_gateway(agent) as (_, address):
-        page, _, size = ask(address, "/")
-        hashed = page.decode().partition('"/static/')[2].partition("/")[0]
-        paths = ("css/all.css", "js/theme.js", "js/main.js", "vendor/marked.js", "vendor/purify.js")
-        sizes = [ask(address, f"/static/{hashed}/{path}")[2] for path in paths]
-        return {"kB": (size + sum(sizes)) / 1000}
+def fill(agent: Agent, events: int) -> None:
+    """Write an agent's history of so many events."""
+    agent.paths.state_dir.mkdir(mode=0o700)
+    with open_event_store(agent.paths.events_db) as store:
+        store.append([BusEvent.make(seq, seq, event) for seq, event in enumerate(made(events), 1)])
 
 
 def made(count: int) -> Iterator[LiveEvent]:

@@ -349,6 +349,10 @@ def test_long_texts_unfold_and_a_turn_whose_harness_died_is_interrupted(
             fake_claude.wait_for("before go on")
             program.send(signal.SIGKILL)
         window.wait_text(".turn-head .tag", "interrupted")
+        window.expected = ("ERR_FAILED", "dynamically imported module")
+        window.page.route("**/vendor/purify.js", lambda route: route.abort())
+        window.page.reload()
+        window.wait_text(".blocks > .prose", "Paragraph 1 of a **long** report.")  # without the library
 
 
 def test_older_rows_come_as_one_scrolls_up_and_the_reader_keeps_the_place(
