@@ -21,14 +21,14 @@ class InboxPage(NamedTuple):
 SHOWN = InboxPage(limit=100, body_chars=500)  # what a page shows beside the feed, and is sent when it changes
 
 
-class Asked(Protocol):
+class Askable(Protocol):
     """An agent that can be asked."""
 
     async def ask(self, work: Callable[[AgentClient], T]) -> T:
         """Run blocking work with a client of the agent, in a thread."""
 
 
-async def read_inbox(agent: Asked, page: InboxPage = SHOWN) -> dict[str, Any]:
+async def read_inbox(agent: Askable, page: InboxPage = SHOWN) -> dict[str, Any]:
     """Return `messages`, the body of a `cut` one in part, and whether there are `more` after them."""
     # One more than is returned shows whether there is more.
     view = View(page.body_chars + 1, page.limit + 1, page.offset)

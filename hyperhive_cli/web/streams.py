@@ -27,7 +27,7 @@ Part = AsyncGenerator[bytes, None]
 MakeParts = Callable[[WriteNow], Sequence[Part]]
 
 
-class Place(NamedTuple):
+class StreamStart(NamedTuple):
     """Where a stream starts in the feed of an agent: after the event `since` (None: from now on) of the time `ts`."""
 
     agent: str
@@ -35,19 +35,19 @@ class Place(NamedTuple):
     ts: int | None = None
 
 
-def read_places(text: str) -> list[Place]:
+def read_starts(text: str) -> list[StreamStart]:
     """Read the parameter `agents`: NAME, NAME:SEQ or NAME:SEQ:TS, with commas; raises UsageError."""
-    places = list[Place]()
+    starts = list[StreamStart]()
     for word in text.split(","):
         name, *numbers = word.split(":")
         if not name or len(numbers) > 2:
             raise UsageError(f"agents={text!r} is not a list of agents", "agents=bee:17,wasp:3,fly")
         found = check_query({"since": SINCE, "ts": TS}, dict(zip(("since", "ts"), numbers, strict=False)))
-        places.append(Place(name, found.get("since"), found.get("ts")))
-    names = {place.agent for place in places}
-    if len(places) > MAX_AGENTS or len(names) < len(places):
+        starts.append(StreamStart(name, found.get("since"), found.get("ts")))
+    names = {start.agent for start in starts}
+    if len(starts) > MAX_AGENTS or len(names) < len(starts):
         raise UsageError(f"agents must be at most {MAX_AGENTS}, each once")
-    return places
+    return starts
 
 
 class Streams:
@@ -60,7 +60,7 @@ class Streams:
     async def stream(self, request: Request, query: Query) -> ASGIApp:
         """Return a response that does not end: the feed of one agent, or of the `agents` of the query."""
         if "agents" in query:
-            make_parts = self._of_many(read_places(query["agents"]), query)
+            make_parts = self._of_many(read_starts(query["agents"]), query)
         else:
             make_parts = self._of_one(await self._gateway.find(request), _with_last_id(request, query))
         if request.method == "HEAD":
@@ -80,12 +80,12 @@ class Streams:
 
     def _of_one(self, agent: LocalAgent | HiveAgent, query: Query) -> MakeParts:
         fresh = self._gateway.feeds.channel(agent)
-        place = Place(agent.name, query.get("since"), query.get("ts"))
-        return lambda write_now: [self._read(agent, fresh, place, query, ClientWriter(_form(query), write_now))]
+        start = StreamStart(agent.name, query.get("since"), query.get("ts"))
+        return lambda write_now: [self._read(agent, fresh, start, query, ClientWriter(_form(query), write_now))]
 
-    def _of_many(self, places: Sequence[Place], query: Query) -> MakeParts:
+    def _of_many(self, starts: Sequence[StreamStart], query: Query) -> MakeParts:
         return lambda write_now: [
-            self._overview(write_now) if place.agent == ALL else self._part(place, query, write_now) for place in places
+            self._overview(write_now) if start.agent == ALL else self._part(start, query, write_now) for start in starts
         ]
 
     async def _overview(self, write_now: WriteNow) -> Part:
@@ -94,26 +94,26 @@ class Streams:
                 async for chunk in chunks:
                     yield chunk
 
-    async def _part(self, place: Place, query: Query, write_now: WriteNow) -> Part:
+    async def _part(self, start: StreamStart, query: Query, write_now: WriteNow) -> Part:
         """Yield the feed of one agent of several; if there is none, the others go on."""
-        writer = ClientWriter(_form(query, place.agent), write_now)
+        writer = ClientWriter(_form(query, start.agent), write_now)
         try:
-            agent = await self._gateway.find_named(place.agent)
+            agent = await self._gateway.find_named(start.agent)
             fresh = self._gateway.feeds.channel(agent)
         except HyperhiveError as error:
-            yield named_frame("gone", {"agent": place.agent, "error": error.message}).to_text()
+            yield named_frame("gone", {"agent": start.agent, "error": error.message}).to_text()
             while True:  # as the others
                 await anyio.sleep(HEARTBEAT_S)
                 yield HEARTBEAT
-        async with aclosing(self._read(agent, fresh, place, query, writer)) as chunks:
+        async with aclosing(self._read(agent, fresh, start, query, writer)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
     async def _read(
-        self, agent: LocalAgent | HiveAgent, fresh: Channel, place: Place, query: Query, writer: ClientWriter
+        self, agent: LocalAgent | HiveAgent, fresh: Channel, start: StreamStart, query: Query, writer: ClientWriter
     ) -> Part:
         with self._gateway.feeds.follow(agent, fresh, as_rows=query.get("view") == "rows") as channel:
-            async with aclosing(Reader(channel, place.since, place.ts, writer).chunks()) as chunks:
+            async with aclosing(Reader(channel, start.since, start.ts, writer).chunks()) as chunks:
                 async for chunk in chunks:
                     yield chunk
 

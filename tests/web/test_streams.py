@@ -17,7 +17,7 @@ from hyperhive_cli.store.events import open_event_store
 from hyperhive_cli.store.file_watch import FileWatch
 from hyperhive_cli.store.inbox import open_inbox
 from hyperhive_cli.web.sse import Form, Frame, named_frame
-from hyperhive_cli.web.streams import Place, read_places
+from hyperhive_cli.web.streams import StreamStart, read_starts
 from tests.conftest import FakeClaude
 from tests.forkserver import Forkserver
 from tests.harness import TEXT, Hive
@@ -221,12 +221,12 @@ def test_a_reader_of_many_agents_that_is_deaf_costs_bounded_memory_and_delays_no
 
 
 def test_the_list_of_agents_is_checked() -> None:
-    assert read_places("bee:17:1795364671046,wasp:3,*") == [
-        Place("bee", 17, 1795364671046), Place("wasp", 3), Place("*")
+    assert read_starts("bee:17:1795364671046,wasp:3,*") == [
+        StreamStart("bee", 17, 1795364671046), StreamStart("wasp", 3), StreamStart("*")
     ]  # fmt: skip
     for wrong in ("", ",", "bee:", "bee:x", "bee:1:2:3", "bee,bee", ",".join(map(str, range(65)))):
         with pytest.raises(UsageError):
-            read_places(wrong)
+            read_starts(wrong)
 
 
 def test_records_of_an_agent_are_joined_to_one_event_and_named_ones_stay_between() -> None:
