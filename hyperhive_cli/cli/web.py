@@ -104,6 +104,7 @@ def web(
     Examples: hyperhive web --bind 127.0.0.1:9000
               hyperhive web --hive postgresql://db.example/hive 'team-*'
               hyperhive web --show
+              hyperhive web --new-token
     """  # noqa: D301 - click's own mark
     if show or new_token:
         from hyperhive_cli.cli.panel_access import show_panels  # noqa: PLC0415 - the panel itself needs none of it

@@ -11,6 +11,7 @@ import pytest
 
 import hyperhive_cli
 from hyperhive_cli.core import text
+from hyperhive_cli.core.budget import raised_limit
 from tests.web.page.node import NODE, ask_node, needs_node
 
 HERE = Path(__file__).resolve().parent
@@ -23,6 +24,7 @@ VALUES: list[Any] = [
     999_500, 1_000_000, 123_456_789, 10**14, 10**16, 0.00001, 0.00005, 0.0007, 0.0999, 0.1, 1.24, 9.94, 9.95, 1234.6,
     "", "text", "two\nlines", [], [1], {}, {"a": 1, "b": 2},
 ]  # fmt: skip
+LIMITS = [0.0001, 0.01, 0.07, 0.5, 1, 2.5, 6.6, 9.99, 10, 19, 66.7, 100, 150, 1234.56]
 TEXTS = [
     "", " ", "\n\n", "one", "one\ntwo\nthree\nfour", "one\ntwo\nthree\nfour\nfive\n\n", "\n\n\n a \t b \n",
     "x" * 21, "x" * 20, "\ud800 lone",
@@ -42,7 +44,7 @@ def test_the_modules_pass_their_own_tests(name: str) -> None:
 
 @needs_node
 def test_figures_and_texts_are_shown_as_in_the_terminal() -> None:
-    found = ask_node("same_words.mjs", {"values": VALUES, "texts": TEXTS})
+    found = ask_node("same_words.mjs", {"values": VALUES, "texts": TEXTS, "limits": LIMITS})
     ours: dict[str, Any] = {
         "number": text.number, "count": text.count, "tokens": text.tokens, "duration": text.duration,
         "clock": text.clock, "textOf": text.text_of,
@@ -53,6 +55,7 @@ def test_figures_and_texts_are_shown_as_in_the_terminal() -> None:
             wanted |= {"1e-05": "0.00001", "5e-05": "0.00005"}
         assert dict(zip(map(repr, VALUES), shown, strict=True)) == wanted, name
     assert found["clean"] == [text.clean(one) for one in TEXTS]
+    assert found["raised"] == [raised_limit(limit) for limit in LIMITS]
     assert found["oneLine"] == [text.one_line(one, 20) for one in TEXTS]
 
 
