@@ -175,6 +175,11 @@ class Channel(ABC):
         self.fan_out = FanOut(self.ring, frames_to_chunk, Bell, anyio.sleep)
 
 
+def gone_frame(agent: str, error: str | None = None) -> Frame:
+    """Make what the readers of an agent are told when there is none."""
+    return named_frame("gone", {"agent": agent, "error": error or f"there is no agent {agent!r}"})
+
+
 def frames_to_chunk(frames: Sequence[Frame], form: Form) -> bytes:
     """Join frames to a chunk of an HTTP response, as it is written; b"" without any."""
     body = form.join(frames)

@@ -27,7 +27,7 @@ from hyperhive_cli.hive.feed import AgentEvent, HiveFeed
 from hyperhive_cli.store.events import PAGE_ROWS
 from hyperhive_cli.store.facts import stored_fact
 from hyperhive_cli.web.api import IN_INBOX, capabilities, limits_in_words
-from hyperhive_cli.web.channel import Channel
+from hyperhive_cli.web.channel import Channel, gone_frame
 from hyperhive_cli.web.inbox import read_inbox
 from hyperhive_cli.web.pages import EventReader
 
@@ -246,8 +246,13 @@ class HiveChannel(Channel):
             await self._follow_feed()
 
     async def _watch(self) -> None:
+        view, name, is_gone = self._agent.view, self._agent.name, False
         while True:
             await self.tell()
+            found = await view.agents()
+            was_gone, is_gone = is_gone, view.trouble is None and name not in found
+            if is_gone and not was_gone:
+                self.ring.extend([gone_frame(name)])
             await anyio.sleep(REFRESH_EVERY_S)
 
     async def _follow_feed(self) -> None:

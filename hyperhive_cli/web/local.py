@@ -21,7 +21,7 @@ from hyperhive_cli.store.folder import lock_holder, no_answer
 from hyperhive_cli.store.report import stored_status, with_holder, with_live
 from hyperhive_cli.web.api import capabilities, limits_in_words
 from hyperhive_cli.web.async_client import call, open_request
-from hyperhive_cli.web.channel import Channel
+from hyperhive_cli.web.channel import Channel, gone_frame
 from hyperhive_cli.web.inbox import read_inbox
 from hyperhive_cli.web.pages import EventReader, NoEvents
 from hyperhive_cli.web.sse import Frame
@@ -194,6 +194,7 @@ class HarnessChannel(Channel):
 
         Others may write there: commands, and a harness that could not be followed yet.
         """
+        is_gone = False
         watch, looked_at = await run_sync(FileWatch, self._paths.inbox_db), time.monotonic()
         while True:
             await self.tell()
@@ -202,6 +203,9 @@ class HarnessChannel(Channel):
                 await anyio.sleep(LOOK_EVERY_S)
                 is_changed = await run_sync(watch.has_changed)
             looked_at = time.monotonic()
+            was_gone, is_gone = is_gone, not await run_sync(self._paths.inbox_db.parent.exists)
+            if is_gone and not was_gone:
+                self.ring.extend([gone_frame(self._agent.name)])
 
     @property
     def _ask_again_s(self) -> float:

@@ -14,7 +14,8 @@ _NUMBERED = re.compile(rb'\{"seq":(\d+),')
 _TIMED = re.compile(rb'\{"seq":\d+,"ts":(\d+),')
 _PARTIAL = re.compile(rb'\{"seq":null,"ts":\d+,"kind":"stream"')
 _BEAT = "heartbeat"
-_OF_MANY = frozenset({"inbox"})  # for readers of several agents alone: a program may be surprised by another name
+# For readers of several agents alone: a program may be surprised by another name.
+_OF_MANY = frozenset({"inbox", "gone"})
 
 
 class Frame(NamedTuple):

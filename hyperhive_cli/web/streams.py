@@ -11,12 +11,12 @@ from starlette.types import ASGIApp
 
 from hyperhive_cli.core.errors import HyperhiveError, UsageError
 from hyperhive_cli.web.api import SINCE, TS, check_query
-from hyperhive_cli.web.channel import HEARTBEAT_S, Channel
+from hyperhive_cli.web.channel import HEARTBEAT_S, Channel, gone_frame
 from hyperhive_cli.web.gateway import Gateway, Query
 from hyperhive_cli.web.hive import HiveAgent
 from hyperhive_cli.web.local import LocalAgent
 from hyperhive_cli.web.reader import Reader
-from hyperhive_cli.web.sse import HEARTBEAT, MEDIA_TYPE, Form, named_frame
+from hyperhive_cli.web.sse import HEARTBEAT, MEDIA_TYPE, Form
 from hyperhive_cli.web.stream import ClientWriter, EventStream, WriteNow
 
 MAX_STREAMS = 128
@@ -101,7 +101,7 @@ class Streams:
             agent = await self._gateway.find_named(start.agent)
             fresh = self._gateway.feeds.channel(agent)
         except HyperhiveError as error:
-            yield named_frame("gone", {"agent": start.agent, "error": error.message}).to_text()
+            yield gone_frame(start.agent, error.message).to_text()
             while True:  # as the others
                 await anyio.sleep(HEARTBEAT_S)
                 yield HEARTBEAT

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import pytest
@@ -113,6 +114,17 @@ def test_each_agent_begins_with_its_state_and_inbox_and_goes_on_where_its_reader
             assert stream.numbers("wasp", 2) == [1, 2]
             assert harness.bus.current_seq == 2
         stream.await_state("wasp", running=False)
+
+
+def test_an_agent_that_is_deleted_is_told_of_in_the_stream_of_several(hives: Site, home: Path) -> None:
+    with opened(hives, "ant,bee") as stream:
+        for agent in ("ant", "bee"):
+            assert stream.next(agent, "snapshot")["agent"] == agent
+        rmtree(home / "bee")
+        assert stream.next("bee", "gone")["error"] == "there is no agent 'bee'"
+        send(home / "ant", "more")
+        while stream.bodies("ant") != ["to ant", "more"]:
+            pass
 
 
 def test_a_history_that_was_replaced_is_sent_again_for_its_agent_alone(hives: Site, home: Path) -> None:

@@ -17,8 +17,6 @@ export class Agents {
     this.hive = hive;
     this.trouble = ""; // why nothing is known since `knownAt`
     this.knownAt = Date.now();
-    /** @type {Set<string>} */
-    this.gone = new Set(); // the agents that were deleted
     /** @type {(() => void)[]} */
     this.listeners = [];
   }
@@ -40,11 +38,7 @@ export class Agents {
   update({ agents, gone, hive }, isWhole) {
     const known = isWhole ? [] : this.found.map((one) => [one.agent, one]);
     const all = new Map([...known, ...agents.map((one) => [one.agent, one])]);
-    for (const name of gone) {
-      all.delete(name);
-      this.gone.add(name);
-    }
-    for (const name of all.keys()) this.gone.delete(name);
+    for (const name of gone) all.delete(name);
     this.found = [...all.values()];
     this.hive = hive ?? this.hive;
     this.setTrouble("");

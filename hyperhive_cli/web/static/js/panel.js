@@ -73,7 +73,7 @@ export class Panel {
     find(".find").addEventListener("click", () => this.palette.show());
     this.wireTabs();
     tellNews(this.agents);
-    this.agents.onChange(() => this.lookAtAgents());
+    this.agents.onChange(() => this.showInTab());
     this.agents.start();
     this.client.start();
     outbox.start();
@@ -150,13 +150,6 @@ export class Panel {
     if (this.turn) this.actions.toTurn(this.turn);
     this.turn = 0;
     outbox.retryNow();
-  }
-
-  /** The stream of an agent stays open when the agent is deleted: the overview tells of it. */
-  lookAtAgents() {
-    const isGone = this.agents.gone.has(this.agent) && this.client.connection.phase === "live";
-    if (isGone) this.client.handle({ type: "gone", reason: `there is no agent '${this.agent}'` });
-    this.showInTab();
   }
 
   showInTab() {
