@@ -290,6 +290,13 @@ def the_menu(window: Window, hive: Hive, turn: Locator) -> None:
     assert "I will look at the failing test first." in window.page.evaluate("() => navigator.clipboard.readText()")
     turn.locator(".turn-menu").wait_for(state="hidden")
     turn.locator(".more-b").click()
+    with window.page.expect_download() as saved:
+        window.page.get_by_role("button", name="Save as HTML").click()
+    assert saved.value.suggested_filename == f"{hive.status()['agent']}-turn-1.html"
+    assert saved.value.path().read_text() == hive.call("export", "--format", "html", "--turn", "1").stdout
+    window.wait_text(".turn-menu .told", "Saved")
+    turn.locator(".turn-menu").wait_for(state="hidden")
+    turn.locator(".more-b").click()
     window.page.get_by_role("button", name="Send again").click()
     assert window.field.input_value() == "Please fix `test_claim`.\nThen push."
 

@@ -69,10 +69,11 @@ def the_palette(window: Window) -> None:
     keys.press("Enter")
     window.wait_text(".now .title", "Paused")
     keys.press("Control+k")
-    keys.type("save")
+    keys.type("as json")
     with window.page.expect_download() as saved:
         keys.press("Enter")
-    assert saved.value.suggested_filename == "workspace.md"
+    assert saved.value.suggested_filename.endswith(".jsonl")
+    assert '"kind":"turn_end"' in saved.value.path().read_text()
     keys.press("Control+k")
     keys.type("turn 1")
     keys.press("Enter")

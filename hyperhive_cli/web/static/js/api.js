@@ -6,6 +6,7 @@ import { token } from "./token.js";
 export const prefix = () => document.documentElement.dataset.prefix ?? "";
 const SILENCE_MS = 30_000; // an answer may take long to arrive, but not without a byte for so long
 const SLOW_MS = 3000;
+const IN_MEMORY_BYTES = 4 * 1024 * 1024;
 const LONG_CHANGES = new Set(["compact"]); // it answers once it has finished
 
 /** A request was refused, or did not reach the server (`status` 0). `hint` says what to do, or is "". */
@@ -77,10 +78,14 @@ export class Api {
     try {
       const either = signal ? AbortSignal.any([signal, silence.signal]) : silence.signal;
       const response = await this.watched(this.request(path, { signal: either }));
-      const pieces = [];
+      /** @type {BlobPart[]} */
+      let pieces = [];
       const reader = response.body?.getReader();
+      let size = 0; // of the pieces that are not in a Blob, which the browser may keep on the disk
       for (let piece = await reader?.read(); piece && !piece.done; piece = await reader?.read()) {
         pieces.push(piece.value);
+        size += piece.value.length;
+        if (size > IN_MEMORY_BYTES) [pieces, size] = [[new Blob(pieces)], 0];
         heard();
       }
       return [response.status, new Blob(pieces, { type: response.headers.get("Content-Type") ?? "" })];

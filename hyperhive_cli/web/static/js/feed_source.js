@@ -1,5 +1,7 @@
 /** Where the feed gets what it shows on request: whole texts, images, older records, one turn. */
 
+import { saveTranscript } from "./downloads.js";
+
 /** @import { Api } from "./api.js" */
 /** @import { FeedRecord } from "./connection.js" */
 
@@ -57,6 +59,11 @@ export class Source {
   /** Return a turn as Markdown. @param {number} turn */
   async turnMarkdown(turn) {
     return (await this.api.blob(`export?format=md&turn=${turn}`)).text();
+  }
+
+  /** @param {number} turn @param {string} format */
+  saveTurn(turn, format) {
+    return saveTranscript(this.api, this.agent, format, turn);
   }
 
   /** Return the address of a turn. @param {number} turn */

@@ -2,7 +2,8 @@
 
 import { pageOf } from "./agents.js";
 import { askAmount, askModel } from "./dialogs.js";
-import { find, h } from "./dom.js";
+import { find } from "./dom.js";
+import { FORMATS, saveTranscript } from "./downloads.js";
 import { focusedBlock, goFailure, goTurn } from "./feed_keys.js";
 import { isInTurn } from "./now.js";
 import { number, string, tokens } from "./text.js";
@@ -38,6 +39,14 @@ export class PanelActions {
     return this.panel.composer.attempt(async () => {
       await this.panel.api.post("budget/raise", { amount });
       return "Budget raised";
+    });
+  }
+
+  /** @param {string} format */
+  save(format) {
+    return this.panel.composer.attempt(async () => {
+      await saveTranscript(this.panel.api, this.panel.agent, format);
+      return "Transcript saved";
     });
   }
 
@@ -147,8 +156,10 @@ export class PanelActions {
         true,
         { words: "Copy a link to this page", sign: "link", run: () => navigator.clipboard?.writeText(location.href) },
       ],
-      [true, { words: "Save the transcript as Markdown", sign: "end", run: () => this.save("md") }],
-      [true, { words: "Save the transcript as JSON lines", sign: "end", run: () => this.save("jsonl") }],
+      ...FORMATS.map(([format, words]) => [
+        Boolean(state.stored),
+        { words: `Save the transcript as ${words}`, sign: "down", run: () => this.save(format) },
+      ]),
       [true, { words: "Show the keys", sign: "info", keys: ["?"], run: () => this.panel.keyboard.showList() }],
     ]);
     return [`Actions for ${agent}`, all.filter(([isThere]) => isThere).map(([, entry]) => entry)];

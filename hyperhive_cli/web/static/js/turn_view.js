@@ -5,6 +5,7 @@ import { blocksOf } from "./blocks.js";
 import { callElement, thoughtLine, updateCall } from "./calls.js";
 import { copyText } from "./copying.js";
 import { h, icon, setText } from "./dom.js";
+import { FORMATS } from "./downloads.js";
 import { makeDrop } from "./drop.js";
 import { tryWords } from "./feed_words.js";
 import { when } from "./figures.js";
@@ -159,6 +160,7 @@ export class EntryView {
     panel.append(
       item("link", "Copy link", () => copyText(this.source.turnAddress(turn)), "Copied"),
       item("copy", "Copy as Markdown", async () => copyText(await this.source.turnMarkdown(turn)), "Copied"),
+      ...FORMATS.map(([format, words]) => item("down", `Save as ${words}`, () => this.source.saveTurn(turn, format), "Saved")),
       ...(head ? [item("retry", "Send again", async () => this.source.sendAgain(await this.wholeBody()), "It is in the message field")] : []),
       told,
     );
