@@ -42,7 +42,7 @@ export class PanelActions {
     });
   }
 
-  /** @param {string} format */
+  /** Save the transcript as a file. @param {string} format */
   save(format) {
     return this.panel.composer.attempt(async () => {
       await saveTranscript(this.panel.api, this.panel.agent, format);
@@ -61,16 +61,6 @@ export class PanelActions {
     if (this.panel.state.hive) return; // it is set on the agent's own machine
     askModel(string(this.panel.state.model), async (model) => {
       await this.panel.api.post("model", { model });
-    });
-  }
-
-  /** Save the transcript as a file. @param {"md" | "jsonl"} form */
-  save(form) {
-    return this.panel.composer.attempt(async () => {
-      const address = URL.createObjectURL(await this.panel.api.blob(`export?format=${form}`));
-      h("a", { href: address, download: `${this.panel.agent}.${form}` }).click();
-      setTimeout(() => URL.revokeObjectURL(address));
-      return "Saved";
     });
   }
 
