@@ -126,8 +126,8 @@ _OPTIONS = {"sender": "--from", "raw": "--raw", "asked_start": "--at"}
 def sent_before(known: Message, asked: Message) -> Sent:
     """Return the message that has the key of this one already.
 
-    Raises RefusedError if it differs from what is sent now, or if it will not run: it is cancelled or dead. What became
-    of it since is no difference: an edited text, another time.
+    Raises RefusedError if it differs from what is sent now, or if it will not run: it is cancelled or dead. Later
+    changes do not count: an edited text, another time.
     """
     key = asked.key
     if known.edited is None and known.body != asked.body:

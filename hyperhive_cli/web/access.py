@@ -39,7 +39,7 @@ class PanelFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / FOLDER
         self.token_file = self.folder / "token"
-        self.push_file = self.folder / "push.json"  # the browsers that are told of needs: see `web.push`
+        self.push_file = self.folder / "push.json"  # subscriptions: see `web.push`
 
     def token(self) -> str | None:
         """Return the token, None if there is none yet; raises StoreError for a file that is not safe to use."""
@@ -57,7 +57,7 @@ class PanelFiles:
     def change_token(self) -> str:
         """Replace the token and return the new one, which running gateways take immediately; raises StoreError.
 
-        Browsers that the old one let in are no longer told of anything.
+        It also ends the push messages to browsers that the old one let in.
         """
         token = self._store(new_token(), replace=True)
         with self.changing_push():

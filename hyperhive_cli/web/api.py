@@ -145,7 +145,7 @@ GLOBAL_CHANGES = (
     ChangeRoute(
         "/api/push/add",
         "push_add",
-        "Tell a browser when an agent begins to need a person.",
+        "Send push messages to a browser when an agent starts to need a person.",
         {
             "endpoint": Field("string", "the https address of the browser at its push service", required=True),
             "p256dh": Field("string", "the public key of its subscription, in base64url", required=True),
@@ -155,7 +155,7 @@ GLOBAL_CHANGES = (
     ChangeRoute(
         "/api/push/remove",
         "push_remove",
-        "Tell a browser no longer.",
+        "Send a browser no more push messages.",
         {"endpoint": Field("string", "its address at its push service", required=True)},
     ),
 )

@@ -1,7 +1,7 @@
-"""Web push: tells browsers when an agent begins to need a person, also while none of them shows the panel.
+"""Web push: notifies browsers when an agent starts to need a person, also while none of them shows the panel.
 
-The gateway looks at the agents as long as a browser wants to be told. Which browsers those are, and what they were
-told, is in a file beside the token, for all gateways that share it: each need is told once, by the first that sees it.
+The gateway looks at the agents as long as a browser is subscribed. The subscriptions, and what they were notified of,
+are in a file beside the token, for all gateways that share it: the first that sees a need sends its messages, once.
 """
 
 import hashlib
@@ -25,36 +25,36 @@ from hyperhive_cli.web.access import PanelFiles
 if TYPE_CHECKING:
     from hyperhive_cli.web.push_message import Browser, SigningKey
 
-POLL_S = 5.0  # a need that is there at two looks is told: a busy harness may miss one
-MOST_BROWSERS = 32
+POLL_S = 5.0  # a need must be there at two looks: a busy harness may miss one
+MAX_BROWSERS = 32
 RETRY_S = 10.0  # after a push service did not take a message; eight times as long after each
-MOST_TRIES = 4
+MAX_TRIES = 4
 SEND_LIMIT_S = 20.0
 LIFE_S = 12 * 3600  # of a message for a browser that is not there
 _LIMIT_BYTES = 256 * 1024
-_GONE = {404, 410}  # the browser no longer wants to be told
+_GONE = {404, 410}  # the subscription has ended
 
 States = Mapping[str, Mapping[str, Any]]  # by the agents' names
 ReadStates = Callable[[], Awaitable[States]]
 
 
-class Wanted(NamedTuple):
-    """What is in the file: the browsers that want to be told, and of which needs of which agents they were."""
+class Subscriptions(NamedTuple):
+    """The content of the file: the subscribed browsers, and by agent the need of which they were notified."""
 
     browsers: tuple["Browser", ...] = ()
-    told: Mapping[str, str] = {}
+    notified: Mapping[str, str] = {}
 
 
 class PushFiles:
-    """The file of the browsers, and that of the key that signs; both 0600. Blocking; methods raise StoreError."""
+    """The file of the subscriptions, and that of the key that signs; both 0600. Blocking; methods raise StoreError."""
 
     def __init__(self, files: PanelFiles) -> None:
         self._panel = files
         self._key = files.folder / "push-key.pem"
-        self._wanted = files.push_file
+        self._file = files.push_file
 
     def signing_key(self) -> "SigningKey":
-        """Return the key, a new one at first. Browsers of another key would no longer be told."""
+        """Return the key, a new one at first. A subscription is for one key only."""
         from hyperhive_cli.web.push_message import SigningKey  # noqa: PLC0415 - an extra
 
         try:
@@ -68,56 +68,58 @@ class PushFiles:
                 f"the key {self._key} cannot be used: {error}", f"mv {self._key} {self._key}.old"
             ) from error
 
-    def read(self) -> Wanted:
-        """Return what browsers want; nothing if the file is missing or damaged."""
+    def read(self) -> Subscriptions:
+        """Return the subscriptions; none if the file is missing or damaged."""
         from hyperhive_cli.web.push_message import Browser  # noqa: PLC0415 - an extra
 
         try:
-            found = json.loads(read_file(self._wanted, _LIMIT_BYTES))
-            return Wanted(tuple(Browser(**one) for one in found["browsers"]), dict(found["told"]))
+            found = json.loads(read_file(self._file, _LIMIT_BYTES))
+            return Subscriptions(tuple(Browser(**one) for one in found["browsers"]), dict(found["notified"]))
         except (OSError, ValueError, LookupError, TypeError):
-            return Wanted()
+            return Subscriptions()
 
     def add(self, browser: "Browser") -> None:
-        """Have a browser told from now on, and of what is needed now; raises RefusedError if there are too many."""
-        with self._changing() as wanted:
-            others = tuple(one for one in wanted.browsers if one.endpoint != browser.endpoint)
-            if len(others) >= MOST_BROWSERS:
-                raise RefusedError(f"{MOST_BROWSERS} browsers are told already", "turn it off in one of them")
-            self._write(Wanted((*others, browser), wanted.told if others else {}))
+        """Subscribe a browser, the first one for present needs too; raises RefusedError if there are too many."""
+        with self._changing() as known:
+            others = tuple(one for one in known.browsers if one.endpoint != browser.endpoint)
+            if len(others) >= MAX_BROWSERS:
+                raise RefusedError(
+                    f"{MAX_BROWSERS} browsers receive push messages already", "turn it off in one of them"
+                )
+            self._write(Subscriptions((*others, browser), known.notified if others else {}))
 
     def remove(self, endpoint: str) -> None:
-        """Have a browser told no longer."""
-        with self._changing() as wanted:
-            others = tuple(one for one in wanted.browsers if one.endpoint != endpoint)
-            if others != wanted.browsers:
-                self._write(wanted._replace(browsers=others))
+        """End a browser's subscription."""
+        with self._changing() as known:
+            others = tuple(one for one in known.browsers if one.endpoint != endpoint)
+            if others != known.browsers:
+                self._write(known._replace(browsers=others))
 
     def claim(self, needs: Mapping[str, str], confirmed: set[str], served: Container[str]) -> list[str]:
-        """Return the agents of which this gateway has to tell: they need something, and no browser was told."""
-        with self._changing() as wanted:
-            begun = sorted(confirmed - wanted.told.keys())
-            still = {name: word for name, word in wanted.told.items() if name in needs or name not in served}
-            told = still | {name: needs[name] for name in begun}
-            if told != wanted.told:
-                self._write(wanted._replace(told=told))
-            return begun
+        """Return the agents with a need of which no browser was notified; from now on this gateway's to send."""
+        with self._changing() as known:
+            fresh = sorted(confirmed - known.notified.keys())
+            still = {name: word for name, word in known.notified.items() if name in needs or name not in served}
+            notified = still | {name: needs[name] for name in fresh}
+            if notified != known.notified:
+                self._write(known._replace(notified=notified))
+            return fresh
 
     @contextmanager
-    def _changing(self) -> Iterator[Wanted]:
+    def _changing(self) -> Iterator[Subscriptions]:
         with self._panel.changing_push():
             yield self.read()
 
-    def _write(self, wanted: Wanted) -> None:
-        content = {"browsers": [one._asdict() for one in wanted.browsers], "told": wanted.told}
+    def _write(self, known: Subscriptions) -> None:
+        content = {"browsers": [one._asdict() for one in known.browsers], "notified": known.notified}
         try:
-            write_file(self._wanted, json.dumps(content).encode())
+            write_file(self._file, json.dumps(content).encode())
         except OSError as error:
-            raise StoreError(f"{self._wanted} cannot be written: {error.strerror}") from error
+            raise StoreError(f"{self._file} cannot be written: {error.strerror}") from error
 
 
 class Push:
-    """Tells the browsers of a gateway. `contact`: where push services find its operator."""
+    """Notifies the subscribed browsers of a gateway. `contact`: where push services find its operator."""
 
     def __init__(self, files: PanelFiles, contact: str) -> None:
         self._files = PushFiles(files)
@@ -132,18 +134,18 @@ class Push:
         return self._key
 
     async def add(self, browser: "Browser") -> None:
-        """Have a browser told; raises UsageError if that is impossible, RefusedError if there are too many."""
+        """Subscribe a browser; raises UsageError if that is impossible, RefusedError if there are too many."""
         from hyperhive_cli.web.push_message import check_browser  # noqa: PLC0415 - an extra
 
         await run_sync(self._files.add, check_browser(browser))
 
     async def remove(self, endpoint: str) -> None:
-        """Have a browser told no longer."""
+        """End a browser's subscription."""
         await run_sync(self._files.remove, endpoint)
 
     @asynccontextmanager
     async def running(self, read_states: ReadStates) -> AsyncIterator[None]:
-        """Look at the agents during the block, and tell."""
+        """Look at the agents during the block, and notify."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._run, read_states, tasks)
             yield
@@ -153,22 +155,22 @@ class Push:
         while True:
             await anyio.sleep(POLL_S)
             with suppress(HyperhiveError):  # a full disk, or a hive that is away: the next look finds it again
-                wanted = await run_sync(self._files.read)
-                if wanted.browsers:
-                    await self._look(wanted, await read_states(), tasks)
+                known = await run_sync(self._files.read)
+                if known.browsers:
+                    await self._look(known, await read_states(), tasks)
 
-    async def _look(self, wanted: Wanted, states: States, tasks: anyio.abc.TaskGroup) -> None:
+    async def _look(self, known: Subscriptions, states: States, tasks: anyio.abc.TaskGroup) -> None:
         needs = {name: word for name, state in states.items() if (word := _need(state)) is not None}
         confirmed = {name for name in needs if name in self._seen}
         self._seen = needs
         for name in await run_sync(self._files.claim, needs, confirmed, states):
             text = json.dumps({"agent": name, "words": needs[name]}).encode()
-            for browser in wanted.browsers:
+            for browser in known.browsers:
                 tasks.start_soon(self._tell, browser, name, text)
 
     async def _tell(self, browser: "Browser", agent: str, text: bytes) -> None:
         key = await self.key()
-        for tried in range(MOST_TRIES):
+        for tried in range(MAX_TRIES):
             status = await run_sync(partial(send, browser, agent, text, key, self._contact), abandon_on_cancel=True)
             if status in _GONE:
                 await self.remove(browser.endpoint)

@@ -1,4 +1,4 @@
-"""The routes of web push: the key that signs, and which browsers want to be told."""
+"""The routes of web push: the key that signs, and which browsers are subscribed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from hyperhive_cli.web.responses import json_response
 
 
 class PushRoutes:
-    """Answers for a gateway that tells browsers, or for one without the library or a folder for it (None)."""
+    """Answers for a gateway that sends push messages, or for one without the library or a folder for it (None)."""
 
     def __init__(self, push: Push | None) -> None:
         self._push = push

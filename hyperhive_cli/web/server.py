@@ -174,7 +174,7 @@ def serve(
 
 
 def _push(token: Token, found: Listening) -> Push | None:
-    """Return what tells browsers, unless its library or a folder for its files is missing."""
+    """Return what sends push messages, unless its library or a folder for its files is missing."""
     if token.files is None or find_spec("cryptography") is None:
         return None
     is_public = found.shown.startswith("https://")

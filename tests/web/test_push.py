@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hyperhive_cli.core.errors import RefusedError, StoreError
 from hyperhive_cli.core.status import Status, Wait
 from hyperhive_cli.web.access import PanelFiles
-from hyperhive_cli.web.push import MOST_BROWSERS, PushFiles
+from hyperhive_cli.web.push import MAX_BROWSERS, PushFiles
 from hyperhive_cli.web.push_message import Browser, encrypt, from_base64, to_base64
 from tests.conftest import wait_until
 from tests.control.serving import Served
@@ -67,13 +67,13 @@ def test_a_need_is_told_once_when_it_begins_also_over_restarts(
             need(harness, Status.NEEDS_LOGIN_IDLE, "claude is logged out")
             wait_until(lambda: service.taken)
             need(harness, None)
-            wait_until(lambda: PushFiles(PanelFiles(state_dir)).read().told == {})
+            wait_until(lambda: PushFiles(PanelFiles(state_dir)).read().notified == {})
             need(harness, Status.OVER_BUDGET)
             wait_until(lambda: len(service.taken) == 2)
         with pushing_site(trusted, state_dir, forkserver) as site:  # it needs that still
             assert site.get("/api/push")["key"] == public
             need(harness, None)
-            wait_until(lambda: PushFiles(PanelFiles(state_dir)).read().told == {})
+            wait_until(lambda: PushFiles(PanelFiles(state_dir)).read().notified == {})
             need(harness, Status.FAILED)
             wait_until(lambda: len(service.taken) == 3)
     assert messages(service) == [
@@ -107,7 +107,7 @@ def test_a_browser_that_is_gone_is_forgotten_and_a_service_that_fails_is_asked_a
         need(harness, Status.NEEDS_LOGIN_IDLE)
         wait_until(lambda: len(service.taken) == 3)
         need(harness, None)
-        wait_until(lambda: files.read().told == {})
+        wait_until(lambda: files.read().notified == {})
         service.answers = [410]
         need(harness, Status.NEEDS_LOGIN_IDLE)
         wait_until(lambda: files.read().browsers == ())
@@ -147,21 +147,21 @@ def test_of_two_gateways_one_tells_and_each_leaves_the_others_agents_alone(tmp_p
     assert files.claim({"bee": "needs login"}, {"bee"}, {"bee", "wasp"}) == ["bee"]
     assert files.claim({"bee": "needs login"}, {"bee"}, {"bee", "wasp"}) == []
     assert files.claim({}, set(), {"wasp"}) == []
-    assert files.read().told == {"bee": "needs login"}
+    assert files.read().notified == {"bee": "needs login"}
     assert files.claim({}, set(), {"bee"}) == []
-    assert files.read().told == {}
+    assert files.read().notified == {}
     assert files.claim({"bee": "unreachable"}, set(), {"bee"}) == []  # seen once: a busy harness may miss a look
 
 
 def test_browsers_are_bounded_and_a_damaged_file_holds_none(tmp_path: Path) -> None:
     panel = PanelFiles(tmp_path)
     files = PushFiles(panel)
-    for number in range(MOST_BROWSERS):
+    for number in range(MAX_BROWSERS):
         files.add(BROWSER._replace(endpoint=f"https://push.example/{number}"))
     files.add(BROWSER._replace(endpoint="https://push.example/0"))
-    with pytest.raises(RefusedError, match="are told already"):
+    with pytest.raises(RefusedError, match="receive push messages already"):
         files.add(BROWSER)
-    for damage in (b"", b"[]", b'{"browsers": [7], "told": {}}', b'{"browsers": [{"x": 1}], "told": {}}'):
+    for damage in (b"", b"[]", b'{"browsers": [7], "notified": {}}', b'{"browsers": [{"x": 1}], "notified": {}}'):
         panel.push_file.write_bytes(damage)
         assert files.read() == ((), {})
     (panel.folder / "push-key.pem").write_text("no key")

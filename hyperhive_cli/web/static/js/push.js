@@ -1,5 +1,5 @@
 /**
- * Push messages: this browser is told when an agent begins to need a person, also while no page of the panel is open. The
+ * Push messages: this browser is notified when an agent starts to need a person, also while no page of the panel is open. The
  * switch is there only if the server sends them and this browser can take them.
  */
 
