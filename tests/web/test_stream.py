@@ -107,11 +107,12 @@ def test_a_number_of_another_history_starts_again(site: Site, state_dir: Path) -
         "last": 3,
         "oldest": 1,
         "reset": False,
+        "head": None,
     }
 
 
 def test_pages_of_the_history(site: Site, state_dir: Path) -> None:
-    assert site.get("/api/events") == {"events": [], "last": 0, "oldest": None, "reset": False}
+    assert site.get("/api/events") == {"events": [], "last": 0, "oldest": None, "reset": False, "head": None}
     write(state_dir, 1, 20, keep=15)
     page = site.get("/api/events?limit=3")
     assert ([event["seq"] for event in page["events"]], page["last"], page["oldest"]) == ([18, 19, 20], 20, 6)
