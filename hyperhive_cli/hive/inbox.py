@@ -24,7 +24,7 @@ from hyperhive_cli.store.messages import (
     stored_before,
 )
 from hyperhive_cli.store.queue import MessageQueue
-from hyperhive_cli.store.schema import ENDED, LISTED, in_states
+from hyperhive_cli.store.schema import ENDED, LISTED, PAST, in_states
 
 _NEWS = f"pg_notify('{CHANNEL}', 'm:' || agent)"
 
@@ -74,9 +74,10 @@ class HiveInbox(MessageQueue):
     def messages(self, *, ended: bool = False, view: View = WHOLE) -> list[Message]:
         """List the messages that wait, run, are held or dead, in the queue's order; with `ended` all of them."""
         which = "" if ended else f"AND {in_states(LISTED)}"
+        which, order = (f"AND {in_states(PAST)}", "id DESC") if view.past else (which, IN_ORDER)
         rows = self._all(
             f"""SELECT {COLUMNS.replace("body", "left(body, %(body_chars)s)")} FROM hyperhive.inbox
-                WHERE agent = %(agent)s {which} ORDER BY {IN_ORDER} LIMIT %(limit)s OFFSET %(offset)s""",
+                WHERE agent = %(agent)s {which} ORDER BY {order} LIMIT %(limit)s OFFSET %(offset)s""",
             **view._asdict(),
         )
         return [Message._make(row) for row in rows]

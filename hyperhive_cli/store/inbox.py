@@ -33,7 +33,7 @@ from hyperhive_cli.store.messages import (
 from hyperhive_cli.store.planned import PlannedMessage, put_planned, withdraw
 from hyperhive_cli.store.queue import MessageQueue
 from hyperhive_cli.store.rescue import open_connection, open_when_present
-from hyperhive_cli.store.schema import ENDED, LISTED, in_states
+from hyperhive_cli.store.schema import ENDED, LISTED, PAST, in_states
 
 if TYPE_CHECKING:
     from hyperhive_cli.core.retention import Retention
@@ -76,10 +76,11 @@ class MessageTable(InboxFile, MessageQueue):
     def messages(self, *, ended: bool = False, view: View = WHOLE) -> list[Message]:
         """List the messages that wait, run, are held or dead, in the queue's order; with `ended` all of them."""
         columns = COLUMNS.replace("body", "substr(body, 1, ?)")
-        where = "" if ended else f"WHERE id IN ({_LISTED})"
+        which = "" if ended else f"WHERE id IN ({_LISTED})"
+        which, order = (f"WHERE {in_states(PAST)}", "id DESC") if view.past else (which, IN_ORDER)
         rows = self._read(
-            f"SELECT {columns} FROM messages {where} ORDER BY {IN_ORDER} LIMIT ? OFFSET ?",  # noqa: S608 - our own words
-            *view,
+            f"SELECT {columns} FROM messages {which} ORDER BY {order} LIMIT ? OFFSET ?",  # noqa: S608 - our own words
+            *view[:3],
         )
         return [_row_to_message(row) for row in rows]
 

@@ -56,11 +56,15 @@ def new_uid() -> str:
 
 
 class View(NamedTuple):
-    """The part of a list of messages that is wanted: how much of each body, and which of the messages."""
+    """The part of a list of messages that is wanted: how much of each body, and which of the messages.
+
+    `past`: those that are done or cancelled, newest first, in place of the list.
+    """
 
     body_chars: int = 2**31 - 1
     limit: int = 2**31 - 1
     offset: int = 0
+    past: bool = False
 
 
 WHOLE = View()

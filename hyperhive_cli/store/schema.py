@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 ENDED = ("done", "dead", "cancelled")  # states of a message whose key can be used again
 LISTED = ("ready", "leased", "held", "dead")  # states shown by `inbox` without --all
+PAST = ("done", "cancelled")  # the others
 
 
 def in_states(states: Sequence[str]) -> str:

@@ -109,6 +109,7 @@ READ_ROUTES = (
         "A page of the messages that are ready, running, held or dead. One with `cut` is longer than shown.",
         {
             "all": Field("integer", "1: also messages that are done or cancelled", maximum=1),
+            "past": Field("integer", "1: messages that are done or cancelled alone, newest first", maximum=1),
             "limit": Field("integer", "at most N messages; default: 200", minimum=1, maximum=1_000),
             "offset": Field("integer", "skip the first N"),
         },

@@ -134,7 +134,8 @@ class Gateway:
     async def inbox(self, request: Request, query: Query) -> Response:
         """Return a page of the messages, long ones cut."""
         agent = await self.find(request)
-        page = InboxPage(query.get("limit", 200), query.get("offset", 0), ended=query.get("all") == 1)
+        limit, offset = query.get("limit", 200), query.get("offset", 0)
+        page = InboxPage(limit, offset, ended=query.get("all") == 1, past=query.get("past") == 1)
         return json_response(await read_inbox(agent, page))
 
     async def message(self, request: Request, _query: Query) -> Response:

@@ -10,12 +10,16 @@ T = TypeVar("T")
 
 
 class InboxPage(NamedTuple):
-    """Which messages are wanted, and how much of each body (`body_chars`). `ended`: also those done or cancelled."""
+    """Which messages are wanted, and how much of each body (`body_chars`). `ended`: also those done or cancelled.
+
+    `past`: those alone, newest first.
+    """
 
     limit: int = 200
     offset: int = 0
     body_chars: int = 2_000
     ended: bool = False
+    past: bool = False
 
 
 SHOWN = InboxPage(limit=100, body_chars=500)  # what a page shows beside the feed, and is sent when it changes
@@ -31,7 +35,7 @@ class Askable(Protocol):
 async def read_inbox(agent: Askable, page: InboxPage = SHOWN) -> dict[str, Any]:
     """Return `messages`, the body of a `cut` one in part, and whether there are `more` after them."""
     # One more than is returned shows whether there is more.
-    view = View(page.body_chars + 1, page.limit + 1, page.offset)
+    view = View(page.body_chars + 1, page.limit + 1, page.offset, page.past)
     found = await agent.ask(lambda client: client.messages(ended=page.ended, view=view))
     messages = [_message(message, page.body_chars) for message in found[: page.limit]]
     return {"messages": messages, "more": len(found) > page.limit}

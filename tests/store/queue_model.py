@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from hyperhive_cli.core.errors import RefusedError
-from hyperhive_cli.store.messages import Message
+from hyperhive_cli.store.messages import Message, View
 from hyperhive_cli.store.queue import MessageQueue
+from hyperhive_cli.store.schema import PAST
 
 NOW_MS = 1_000
 MOMENTS = st.sampled_from([0, 500, 2**44, 2**45])  # past or to come, by the clock of a database too
@@ -134,6 +135,8 @@ class QueueMachine(RuleBasedStateMachine):
             for number, one in found.items()
         } == self.known
         assert [one.id for one in self.queue.messages() if one.state == "ready"] == self.order
+        past = [number for number in sorted(self.known, reverse=True) if self.known[number].state in PAST]
+        assert [one.id for one in self.queue.messages(view=View(past=True))] == past
 
     def any(self, data: st.DataObject) -> int:
         return data.draw(st.sampled_from(sorted(self.known)))

@@ -106,6 +106,12 @@ def test_the_inbox_is_read_in_pages(site: Site, hive: Hive) -> None:
     assert page("limit=2&offset=2") == (["three"], False)
     assert page("limit=3&all=1") == (bodies, False)
     assert page("offset=3") == ([], False)
+    assert page("past=1") == ([], False)
+    hive.call("inbox", "cancel", "1")
+    hive.call("inbox", "cancel", "3")
+    assert page("past=1") == (["three", "one"], False)
+    assert page("past=1&limit=1&offset=1") == (["one"], False)
+    assert page("past=1&limit=1") == (["three"], True)
     assert site.ask("GET", "/api/inbox?limit=0").status == 400
 
 

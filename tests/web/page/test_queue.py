@@ -57,6 +57,23 @@ def test_the_inbox_is_a_queue(browser: Browser, hive: Hive, fake_claude: FakeCla
         wait_until(lambda: hive.messages() == [])
         window.wait_text(".inbox-words", "Nothing waits.")
         assert window.page.locator(".queue li").count() == 0
+        the_past(window, hive)
+
+
+def the_past(window: Window, hive: Hive) -> None:
+    """Newest first, read when it is wanted; a text can be sent again."""
+    past = window.page.locator(".past")
+    assert past.locator("li").count() == 0
+    past.locator("summary").click()
+    past.locator("li").first.wait_for()
+    states = {message["id"]: message["state"] for message in hive.messages("--all")}
+    lines = past.locator("li .meta").all_inner_texts()
+    assert [line.split(" · ")[:2] for line in lines] == [
+        [f"operator #{number}", states[number]] for number in sorted(states, reverse=True)
+    ]
+    past.get_by_role("button", name="Send message 1 again").click()
+    assert window.field.input_value() == "busy"
+    window.field.fill("")
 
 
 def the_order(window: Window, hive: Hive) -> None:

@@ -3,6 +3,7 @@
 import { errorWords } from "./composer.js";
 import { find, setText } from "./dom.js";
 import { Later } from "./later.js";
+import { PastList } from "./past_list.js";
 import { moved, replaced, sectionsOf, targetOf } from "./queue.js";
 import { makeDraggable } from "./queue_drag.js";
 import { QueueItem } from "./queue_item.js";
@@ -24,8 +25,8 @@ const COUNTS = {
 };
 
 export class Inbox {
-  /** @param {Api} api @param {() => void} changed */
-  constructor(api, changed) {
+  /** @param {Api} api @param {() => void} changed @param {(text: string) => void} sendAgain */
+  constructor(api, changed, sendAgain) {
     this.api = api;
     this.changed = changed;
     /** @type {Message[]} */
@@ -43,6 +44,7 @@ export class Inbox {
     this.announcer = find(".inbox-said", this.root);
     this.undo = new Undo(find(".undos", this.root), (id) => this.change(id, "restore"));
     this.later = new Later(() => {}, "Run");
+    this.past = new PastList(find(".past", this.root), api, sendAgain);
     const list = this.list("waiting");
     makeDraggable(list, this.root, (element, at) => this.move(Number(element.dataset.id), at));
     list.addEventListener("keydown", (event) => this.key(event));
@@ -70,6 +72,7 @@ export class Inbox {
     this.messages = messages;
     this.hasMore = more;
     this.draw();
+    this.past.refresh();
   }
 
   draw() {

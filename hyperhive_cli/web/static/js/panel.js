@@ -48,7 +48,7 @@ export class Panel {
     this.transcript = new TranscriptView(find(".feed"), find(".jump"), source);
     const local = (/** @type {import("./commands.js").Local} */ what) => actions.openLocal(what);
     this.composer = new Composer(agent, api, outbox, { changed, local });
-    this.inbox = new Inbox(api, changed);
+    this.inbox = new Inbox(api, changed, sendAgain);
     this.login = new Login(api, changed);
     this.usage = new Usage(agent, api, {
       toTurn: (number) => actions.toTurn(number),
