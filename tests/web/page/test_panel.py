@@ -211,6 +211,7 @@ def test_the_keyboard_reaches_and_does_everything(browser: Browser, hive: Hive, 
         window.page.locator(".feed").focus()
         keys.press("Home")
         window.page.locator(".jump").wait_for()
+        wait_until(lambda: window.page.locator(".feed").evaluate("(feed) => feed.scrollTop") == 0)  # it glides there
         keys.press("End")
         window.page.locator(".jump").wait_for(state="hidden")
         keys.press("/")
