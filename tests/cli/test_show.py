@@ -54,7 +54,7 @@ def test_a_turn_that_was_swept_is_shown_from_the_statistics(hive: Hive, history:
     assert ("start of this turn" in partial.stderr, "Hello! I am ready." in partial.stdout) == (True, True)
     gone = hive.call("show", "1")
     assert "no longer in the history" in gone.stderr
-    for word in ("look around", "ok", "Bash 3", "% cached"):
+    for word in ("look around", "ok", "Bash 3", "34.5k cached"):
         assert word in gone.stdout
     found = [hive.call("show", turn, "--json").json_lines()[0] for turn in ("1", "2")]
     assert [row["history"] for row in found] == ["none", "partial"]

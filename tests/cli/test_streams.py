@@ -235,11 +235,20 @@ def test_after_ctrl_s_a_panel_ends_at_one_signal(hive: Hive) -> None:
         assert ends_at(process, signal.SIGTERM) == 143
 
 
-@pytest.mark.parametrize("words", [["tail"], ["inbox"], ["agents", "--watch"]])
+@pytest.mark.parametrize("words", [["tail"], ["inbox"]])
 def test_after_ctrl_s_a_command_ends_at_one_ctrl_c(words: list[str], hive: Hive) -> None:
     hive.call("send", "one")
     with unread_terminal(hive, *hive.command(*words), keys=CTRL_S) as process:
         wait_until(lambda: "wait_woken" in _waits_in(process.pid) or "n_tty_write" in _waits_in(process.pid), 5.0)
+        assert ends_at(process, signal.SIGINT) == 130
+
+
+def test_after_ctrl_s_the_table_of_agents_ends_at_one_ctrl_c(hive: Hive) -> None:
+    """It never waits for the terminal to take more, but for keys as well."""
+    hive.call("send", "one")
+    with unread_terminal(hive, *hive.command("agents", "--watch"), keys=CTRL_S) as process:
+        tasks = Path(f"/proc/{process.pid}/task")
+        wait_until(lambda: any("poll" in _waits_in(int(task.name)) for task in tasks.iterdir()), 5.0)
         assert ends_at(process, signal.SIGINT) == 130
 
 

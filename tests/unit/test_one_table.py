@@ -20,6 +20,7 @@ TABLES = {
     "core/outcomes.py",
     "claude/outcome.py",  # signs of claude's → outcomes
     "core/status.py",  # words of its own, some of which are outcomes as well
+    "web/static/js/now.js",  # what the panel says of each status: some words are outcomes as well
     "claude/sentences.py",  # the words of claude's own lines, a hook's outcome among them
 }
 WORDS = {kind.value for kind in OutcomeKind}

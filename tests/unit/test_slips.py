@@ -38,7 +38,6 @@ SLIPS = {
     "model shwo": ("unknown command: 'shwo'", "hyperhive model show"),
     "config set x y": ("unknown command: 'set'", "set it in a file: hyperhive help configuration"),
     "budget 5": ("unknown command: '5'", "hyperhive budget raise --day-cost 5"),
-    "budget raise 5": ("unexpected argument: '5'", "hyperhive budget raise --day-cost 5"),
     "agents bee": ("unknown command: 'bee'", "hyperhive -a bee status"),
     "pause now": ("unexpected argument: 'now'", "hyperhive pause"),
     "restore": ("FILE is missing", "hyperhive restore FILE"),

@@ -1,7 +1,8 @@
 /** What the feed says about calls, retries and turns, in words. Pure. */
 
 import { money } from "./figures.js";
-import { count, number, tokens } from "./text.js";
+import { count, number, oneLine, textOf, tokens } from "./text.js";
+import { isNeutral } from "./vocabulary.js";
 
 /** @import { AnswerRow, FootRow, ThoughtRow, Todo } from "./rows.js" */
 
@@ -98,7 +99,7 @@ function changeWords(added, removed) {
 
 /** Return how a call ended that the end of its turn has cut short. @param {FootRow & {ts: number}} foot @param {number} since Unix ms */
 export function endedWords({ outcome, ts }, since) {
-  return outcome === "cancelled" ? `cancelled · ${tookWords(ts - since)}` : "no answer";
+  return isNeutral(outcome) ? `${oneLine(textOf(outcome), 40)} · ${tookWords(ts - since)}` : "no answer";
 }
 
 /** Return the figures of a turn in the order of the foot pill. @param {FootRow} row */

@@ -2,7 +2,7 @@
 
 import { nowOf } from "./now.js";
 import { number, string } from "./text.js";
-import { isOk } from "./vocabulary.js";
+import { isNeutral, isOk } from "./vocabulary.js";
 
 /** @import { AgentState } from "./agent_state.js" */
 /** @import { Mark, Now } from "./now.js" */
@@ -67,7 +67,7 @@ export function newsOf(was, state, now) {
   if (after.group === "needs" && before.group !== "needs") return { kind: "needs", words: after.now.title };
   const last = state.last_turn;
   const isNewTurn = last && last.turn_id !== was.last_turn?.turn_id;
-  if (isNewTurn && !isOk(last.outcome) && last.outcome !== "cancelled") {
+  if (isNewTurn && !isOk(last.outcome) && !isNeutral(last.outcome)) {
     return { kind: "failed", words: `Turn ${last.turn_id}: ${string(last.outcome).replaceAll("_", " ")}` };
   }
   const isDone = state.status === "online" && state.state === "idle" && !state.unread;

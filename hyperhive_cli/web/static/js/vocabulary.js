@@ -40,6 +40,11 @@ export function isOk(outcome) {
   return entry(tables.outcomes, outcome)?.tone === "ok";
 }
 
+/** Whether someone wanted a turn to end so: neither a success nor a failure. @param {unknown} outcome */
+export function isNeutral(outcome) {
+  return entry(tables.outcomes, outcome)?.tone === "neutral";
+}
+
 /**
  * Return an outcome's sign and tone; an unknown one counts as a failure. A turn that is ok but had tool calls denied is
  * a warning.
