@@ -36,6 +36,7 @@ LINKS = {
     "3G": Link(50_000, 2.0),
 }
 MEASURED = "1.6M, 300 ms"
+LIMIT_MS = 45_000  # 3G takes a third of it
 NOT_COMPARED = "no reference: a new browser profile"
 FIGURES = (
     *(Figure(f"page live, {link}", "s", (link, "live"), None, NOT_COMPARED) for link in LINKS if link != MEASURED),
@@ -54,7 +55,9 @@ def run(scale: Scale) -> Iterator[Found]:
 def measure(agent: Agent, link: Link) -> Sample:
     """Return after how many seconds the page is live, and how many kB came until then; raises UnavailableError."""
     try:
-        from tests.conftest import CHROMIUM  # noqa: PLC0415 - these need more packages
+        from playwright.sync_api import TimeoutError  # noqa: A004, PLC0415 - these need more packages
+
+        from tests.conftest import CHROMIUM  # noqa: PLC0415
         from tests.web.page.browser import NO_CHROMIUM, open_browser  # noqa: PLC0415
         from tests.web.page.wire import open_wire  # noqa: PLC0415
     except ImportError as error:
@@ -68,10 +71,12 @@ def measure(agent: Agent, link: Link) -> Sample:
             context = browser.new_context(proxy={"server": wire.address})
             context.add_init_script(LIVE_AT)
             page = context.new_page()
-            page.goto(
-                address["url"].replace("/#", f"/agents/{agent.folder.name}#"), timeout=120_000, wait_until="commit"
-            )
-            page.wait_for_function("() => window.liveAt", timeout=120_000)
+            target = address["url"].replace("/#", f"/agents/{agent.folder.name}#")
+            try:
+                page.goto(target, timeout=LIMIT_MS, wait_until="commit")
+                page.wait_for_function("() => window.liveAt", timeout=LIMIT_MS)
+            except TimeoutError as error:
+                raise UnavailableError(f"the page was not live within {LIMIT_MS // 1000} s") from error
             received = wire.received
             live_ms: float = page.evaluate("() => window.liveAt")
             context.close()
