@@ -55,7 +55,9 @@ class AgentsLoop(TerminalLoop):
         self.is_stale = True
 
     def frames(self) -> Iterable[str]:
-        """Return the table, if it has changed."""
+        """Return the table, if it has changed and the terminal is ours to draw on."""
+        if not self.terminal.is_entered:
+            return ()
         region = self.agents.region(time.time(), self._size)
         return map(self._encode, self._painter.frames((), region, self._size))
 

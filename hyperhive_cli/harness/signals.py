@@ -131,11 +131,12 @@ def hold_suspension() -> None:
 
 
 def on_suspension(before: Callable[[], None], after: Callable[[], None]) -> None:
-    """Call `before` when Ctrl-Z is about to stop this process, and `after` when it goes on."""
+    """Call `before` when Ctrl-Z is about to stop this process, and `after` when it goes on, perhaps twice."""
 
     def stop(*_: object) -> None:
         before()
         suspend_process()
+        after()  # SIGCONT may be delivered to another thread, and then it would not wake the main one
 
     signal.signal(SUSPEND, stop)
     signal.signal(CONTINUE, lambda *_: after())

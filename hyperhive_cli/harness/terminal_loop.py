@@ -267,7 +267,11 @@ class LiveTerminal:
 
     def wait(self, limit_s: float | None = None) -> bool:
         """Wait until the loop has ended; False if it has not within the limit."""
-        return self._loop.over.wait(limit_s)
+        if limit_s is not None:
+            return self._loop.over.wait(limit_s)
+        while not self._loop.over.wait(TICK_S):
+            pass  # a signal that is delivered to another thread does not wake this one
+        return True
 
     def leave(self) -> None:
         """End the loop and let go of the terminal; one that is held up is left as it is."""

@@ -9,14 +9,10 @@ import subprocess
 from datetime import datetime
 from pathlib import Path
 
-import pytest
-
 from hyperhive_cli.store.inbox import open_inbox
 from tests.conftest import FakeClaude, wait_until
 from tests.harness import (
-    BAD_REQUEST,
     LIMIT_S,
-    TEXT,
     Event,
     Hive,
     for_a_person,
@@ -25,24 +21,6 @@ from tests.harness import (
     piped_rows,
     read_once,
 )
-
-
-@pytest.fixture
-def home(state_dir: Path) -> Path:
-    """Return the folder of the agents: short enough for the sockets of two."""
-    return state_dir / "home"
-
-
-@pytest.fixture
-def two(home: Path, hive: Hive, fake_claude: FakeClaude) -> dict[str, Hive]:
-    """Return two agents that had a turn, one of them dead."""
-    found = {}
-    for name, steps in (("first", TEXT), ("second", BAD_REQUEST)):
-        one = Hive(hive.workspace, home / name, hive.claude, hive.environment, hive.forkserver)
-        fake_claude.script(steps)
-        one.drain("--message", "one")
-        found[name] = one
-    return found
 
 
 def agents(hive: Hive, home: Path) -> dict[str, Event]:

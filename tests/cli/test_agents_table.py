@@ -8,28 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import FakeClaude, process_state, wait_until
-from tests.harness import ANSWER, BAD_REQUEST, TEXT, Hive, gated
+from tests.harness import ANSWER, TEXT, Hive, gated
 from tests.terminal import CTRL_C, CTRL_Z, Terminal, on_terminal
 
 KEYS = "Enter attach · q leave"
 CTRL_D, DOWN = b"\x04", b"\x1b[B"
-
-
-@pytest.fixture
-def home(state_dir: Path) -> Path:
-    return state_dir / "home"
-
-
-@pytest.fixture
-def two(home: Path, hive: Hive, fake_claude: FakeClaude) -> dict[str, Hive]:
-    """Return two agents that had a turn; of the second, which sorts behind the first, it failed."""
-    found = {}
-    for name, steps in (("first", TEXT), ("second", BAD_REQUEST)):
-        one = Hive(hive.workspace, home / name, hive.claude, hive.environment, hive.forkserver)
-        fake_claude.script(steps)
-        one.drain("--message", "one")
-        found[name] = one
-    return found
 
 
 def watch(hive: Hive, home: Path) -> list[str]:

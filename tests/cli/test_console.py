@@ -514,7 +514,7 @@ SHELLS = [
 def test_after_a_kill_the_shell_restores_the_terminal_and_reset_the_rest(
     shell: str, options: list[str], hive: Hive, fake_claude: FakeClaude
 ) -> None:
-    """A line editor sets the mode anew at each prompt; its commands get what `stty sane` restores."""
+    """A line editor sets its own mode at each prompt; its commands get what `stty sane` restores."""
     fake_claude.script(TEXT)
     hive.call("send", "one")
     # The last word is the command's; the shell gets it typed.

@@ -168,7 +168,7 @@ def ctrl_z_and_back(terminal: Terminal) -> None:
     stop(terminal.process.pid, lambda: terminal.press(CTRL_Z))
     wait_until(lambda: THINKING not in terminal.screen.text)
     kept = terminal.screen.text
-    assert terminal.screen.cursor_shown
+    wait_until(lambda: terminal.screen.cursor_shown)
     assert terminal.mode == terminal.first_mode
     terminal.process.send_signal(signal.SIGCONT)
     wait_until(lambda: THINKING in terminal.screen.text)

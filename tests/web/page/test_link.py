@@ -71,7 +71,7 @@ def open_another(window: Window, url: str) -> Window:
 
 
 def lose_answer(route: Route) -> None:
-    """Let the message be written, and then nobody hear of it."""
+    """Let the message be written, and lose the answer."""
     route.fetch()
     route.abort()
 
