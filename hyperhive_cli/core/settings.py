@@ -46,6 +46,11 @@ class AgentPaths(NamedTuple):
         return self.state_dir / INBOX_NAME
 
     @property
+    def history(self) -> Path:
+        """The folder of the history's segments: what is older than the rows of `events_db`."""
+        return self.state_dir / "history"
+
+    @property
     def lock_file(self) -> Path:
         """The file that a running harness holds locked (flock)."""
         return self.state_dir / LOCK_NAME

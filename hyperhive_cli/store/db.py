@@ -33,29 +33,29 @@ def open_database(
     if keep_old:
         _refuse_lone_log(path)
     if create:
-        _create(path)
+        create_missing(path)
     db = connect(path, mode="rw", busy_s=busy_s)  # not `rwc`: the file may be removed at any time
     try:
-        version = _refuse_newer(db, path, migrations)  # before anything is written, even the journal mode
+        version = refuse_newer(db, path, migrations)  # before anything is written, even the journal mode
         db.execute(f"PRAGMA synchronous = {synchronous}")
         if version == 0:
             if keep_old:
                 refuse_hollow(db, path)
             # Before the first -wal, so that the tables are in the file itself from the start.
-            _migrate(db, path, migrations)
+            migrate(db, path, migrations)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
         db.execute("PRAGMA wal_autocheckpoint = 0")  # see wal.py
         if keep_old:
             _keep_old(db, path, len(migrations))
-        _migrate(db, path, migrations)
+        migrate(db, path, migrations)
     except BaseException:
         db.close()
         raise
     return db
 
 
-def _create(path: Path) -> None:
+def create_missing(path: Path) -> None:
     """Create a database's file (0600) if it is missing; raises OSError if it is not a writable regular file.
 
     An existing file is not opened. Closing a descriptor would release all locks of this process on the file, including
@@ -87,14 +87,16 @@ def connect(path: Path, *, mode: str = "rwc", busy_s: float = 5.0) -> sqlite3.Co
     return sqlite3.connect(address, uri=True, timeout=busy_s, isolation_level=None)
 
 
-def open_reader(path: Path, *, busy_s: float = 5.0) -> sqlite3.Connection:
-    """Open an existing database read-only; raises sqlite3.Error if there is none."""
+def open_reader(path: Path, *, busy_s: float = 5.0, otherwise: str = "ro&immutable=1") -> sqlite3.Connection:
+    """Open an existing database read-only; raises sqlite3.Error if there is none.
+
+    `otherwise` is the mode if `ro` fails. A WAL database needs a -shm, which we cannot create in a read-only folder: by
+    default the file alone is read then, without the commits that are still in the -wal.
+    """
     try:
         return _open_reader(path, "ro", busy_s)
     except sqlite3.OperationalError:
-        # A WAL database needs a -shm, which we cannot create in a read-only folder. Read the file alone, without the
-        # commits that are still in the -wal.
-        return _open_reader(path, "ro&immutable=1", busy_s)
+        return _open_reader(path, otherwise, busy_s)
 
 
 def _open_reader(path: Path, mode: str, busy_s: float) -> sqlite3.Connection:
@@ -117,7 +119,7 @@ def open_migrated_copy(path: Path, migrations: Sequence[str]) -> sqlite3.Connect
     try:
         with closing(open_reader(path)) as db:
             db.backup(copy)
-        _migrate(copy, path, migrations)
+        migrate(copy, path, migrations)
         copy.execute("PRAGMA query_only = 1")
     except BaseException:
         copy.close()
@@ -138,18 +140,19 @@ def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         raise
 
 
-def _migrate(db: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
+def migrate(db: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
+    """Bring a database's schema up to date in one transaction; raises StoreError if it is of a newer release."""
     if schema_version(db) == len(migrations):
         return
     with transaction(db):
-        _refuse_newer(db, path, migrations)
+        refuse_newer(db, path, migrations)
         for script in migrations[schema_version(db) :]:
             for statement in _statements(script):
                 db.execute(statement)
         db.execute(f"PRAGMA user_version = {len(migrations)}")
 
 
-def _refuse_newer(db: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> int:
+def refuse_newer(db: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> int:
     """Return the version of the schema; raises StoreError if it is of a newer release."""
     version = schema_version(db)
     if version > len(migrations):

@@ -26,6 +26,28 @@ EVENTS: tuple[str, ...] = (
     """,
 )
 
+# A contentless index cannot forget a row, so only whole segments are deleted. `detail=none` halves the index: which
+# words stand beside each other is checked in the opened chunk.
+SEGMENT: tuple[str, ...] = (
+    """
+    CREATE TABLE chunks(
+        first_seq INTEGER PRIMARY KEY,
+        last_seq INTEGER NOT NULL UNIQUE,
+        first_ts INTEGER NOT NULL,             -- Unix ms; the lowest and the highest of its events
+        last_ts INTEGER NOT NULL,
+        turn_id INTEGER,                       -- NULL: between turns
+        events INTEGER NOT NULL,
+        raw_bytes INTEGER NOT NULL,            -- of payload
+        indexed INTEGER NOT NULL,              -- 0: too long for `words`; a search always opens it
+        codec TEXT NOT NULL,
+        body BLOB NOT NULL,
+        CHECK (last_seq >= first_seq AND events > 0)
+    );
+    CREATE INDEX chunks_turn ON chunks(turn_id, first_seq) WHERE turn_id IS NOT NULL;
+    CREATE VIRTUAL TABLE words USING fts5(x, content='', tokenize='unicode61', detail=none); -- rowid: first_seq
+    """,
+)
+
 INBOX: tuple[str, ...] = (
     """
     CREATE TABLE messages(

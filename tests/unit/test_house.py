@@ -38,7 +38,9 @@ DOORS = {"__init__": 0, "__main__": 8}  # the only modules outside a room
 
 # What may be imported, or called by this name, only there: a module, or a room with a dot at its end.
 HOMES = {
+    "backports": "store.chunk",
     "click": "cli.",
+    "compression": "store.chunk",
     "markdown_it": "render.",
     "matplotlib": "render.plot",
     "orjson": "core.events claude.stream",
@@ -88,6 +90,7 @@ PURE = """
     agent.backoff agent.compaction_policy agent.draining agent.scheduler agent.session agent.turn_plan
     agent.turn_result agent.wakeups
     hive.lease
+    store.chunk
     render.agent_list
     render.console.cells render.console.draft render.console.editor render.console.keys render.console.painter
     render.console.region render.console.state render.console.typing
