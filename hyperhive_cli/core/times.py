@@ -12,9 +12,10 @@ from hyperhive_cli.core.errors import UsageError
 
 _FIGURE = r"(\d{1,6}(?:\.\d{1,6})?)"
 _SPAN = re.compile(r"\s*".join(rf"(?:{_FIGURE}\s*{unit})?" for unit in "dhms"), re.ASCII)
-_LOCAL = re.compile(r"(?:(today|tomorrow|\d{4}-\d{2}-\d{2})(?:[ t]+|$))?(?:(\d{1,2}):(\d{2}))?", re.ASCII)
+_LOCAL = re.compile(r"(?:(yesterday|today|tomorrow|\d{4}-\d{2}-\d{2})(?:[ t]+|$))?(?:(\d{1,2}):(\d{2}))?", re.ASCII)
 _DAY = timedelta(days=1)
 HINT = "14:30, +2h30m, tomorrow 9:00, or 2026-11-23T09:00"
+PAST_HINT = "7d or 2h30m (ago), 9:00, yesterday 18:00, or 2026-11-23T09:00"
 DURATION_HINT = "90 (seconds), 10m, 2h30m, or 1d"
 
 
@@ -43,6 +44,25 @@ def text_to_moment(text: str, now: datetime, zone: tzinfo, *, is_past_allowed: b
         raise UsageError(f"not a valid time: {text!r}", HINT)
     if found < now and not is_past_allowed:
         raise UsageError(f"{moment_to_words(found, now)} is in the past", HINT)
+    return found
+
+
+def text_to_past(text: str, now: datetime, zone: tzinfo) -> datetime:
+    """Parse a time that is past and return it in `zone`: `7d` is so long ago, a time of day alone the last such one.
+
+    Raises UsageError for a text that is not a valid time, and for a time in the future.
+    """
+    word, now = text.strip().lower(), now.astimezone(UTC)  # two times of one zone compare as its clocks show them
+    try:
+        span = _text_to_span(word)
+        found = _read(word, now, zone, is_past=True) if span is None else now - span
+        found = None if found is None else found.astimezone(zone)
+    except (ValueError, OverflowError, OSError):  # as above
+        found = None
+    if found is None:
+        raise UsageError(f"not a valid time: {text!r}", PAST_HINT)
+    if found > now:
+        raise UsageError(f"{moment_to_words(found, now)} is in the future", PAST_HINT)
     return found
 
 
@@ -82,7 +102,7 @@ def _jump(early: datetime, late: datetime, zone: tzinfo) -> datetime:
     return late.replace(microsecond=0)
 
 
-def _read(word: str, now: datetime, zone: tzinfo) -> datetime | None:
+def _read(word: str, now: datetime, zone: tzinfo, *, is_past: bool = False) -> datetime | None:
     if word.startswith("+"):
         span = _text_to_span(word[1:])
         # Added in UTC, so that an hour is an hour even when summer time starts.
@@ -97,10 +117,12 @@ def _read(word: str, now: datetime, zone: tzinfo) -> datetime | None:
     clock = _clock(int(hour or 0), int(minute or 0))
     today = now.astimezone(zone).date()
     if day is None:
-        found = _on(today, clock, now, zone)
+        found = _on(today, clock, now, zone, is_past=is_past)
+        if is_past:
+            return found if found <= now else _on(today - _DAY, clock, now, zone, is_past=True)
         return found if found >= now else _on(today + _DAY, clock, now, zone)
-    named = {"today": today, "tomorrow": today + _DAY}.get(day)
-    return _on(date.fromisoformat(day) if named is None else named, clock, now, zone)
+    named = {"yesterday": today - _DAY, "today": today, "tomorrow": today + _DAY}.get(day)
+    return _on(date.fromisoformat(day) if named is None else named, clock, now, zone, is_past=is_past)
 
 
 def _clock(hour: int, minute: int) -> timedelta:
@@ -111,11 +133,13 @@ def _clock(hour: int, minute: int) -> timedelta:
     return timedelta(hours=checked.hour, minutes=checked.minute)
 
 
-def _on(day: date, clock: timedelta, now: datetime, zone: tzinfo) -> datetime:
-    """Return when a day's clocks show a time; of two occurrences the first one that is not past."""
+def _on(day: date, clock: timedelta, now: datetime, zone: tzinfo, *, is_past: bool = False) -> datetime:
+    """Return when a day's clocks show a time; of two occurrences the first one not past, or the last one that is."""
     local = datetime.combine(day, time()) + clock
-    found = local_to_moment(local, zone)
-    return found if found >= now else local_to_moment(local, zone, fold=1)
+    first, second = local_to_moment(local, zone), local_to_moment(local, zone, fold=1)
+    if is_past:
+        return second if second <= now else first
+    return first if first >= now else second
 
 
 def _text_to_span(text: str) -> timedelta | None:

@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyperhive_cli.core.errors import UsageError
-from hyperhive_cli.core.times import local_to_moment, moment_to_words, text_to_moment, text_to_seconds, text_to_start
+from hyperhive_cli.core.times import (
+    local_to_moment,
+    moment_to_words,
+    text_to_moment,
+    text_to_past,
+    text_to_seconds,
+    text_to_start,
+)
 from hyperhive_cli.core.zone import LocalZone
 
 PLUS_1 = timezone(timedelta(hours=1))
@@ -69,7 +76,7 @@ def test_a_moment_is_read(text: str, found: str) -> None:
     "text",
     [
         "", "soon", "25:00", "24:01", "14:60", "+", "+5", "-5m", "+1w", "2026-13-01", "2026-02-30 9:00", "+99999999d",
-        "9999-12-31 24:00", "9999-12-31T23:59:59-12:00", "tomorrow9:00", "today at 9", "yesterday",
+        "9999-12-31 24:00", "9999-12-31T23:59:59-12:00", "tomorrow9:00", "today at 9",
         "\u0661\u0664:30x", "\u0661\u0664:30",
     ],
 )  # fmt: skip
@@ -79,7 +86,9 @@ def test_what_is_no_moment_is_refused_with_examples(text: str) -> None:
     assert error.value.hint == "14:30, +2h30m, tomorrow 9:00, or 2026-11-23T09:00"
 
 
-@pytest.mark.parametrize("text", ["today", "today 14:30", "2026-11-22", "2020-01-01T00:00", "2026-11-22T13:00:00Z"])
+@pytest.mark.parametrize(
+    "text", ["today", "today 14:30", "yesterday", "2026-11-22", "2020-01-01T00:00", "2026-11-22T13:00:00Z"]
+)
 def test_what_is_past_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is in the past") as error:
         text_to_moment(text, NOW, PLUS_1)
@@ -183,3 +192,36 @@ def test_a_duration_is_read_as_people_write_it(text: str, seconds: float) -> Non
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="not a valid duration"):
         text_to_seconds(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("14:30", "2026-11-22T14:30:00+01:00"),
+        ("14:31", "2026-11-21T14:31:00+01:00"),
+        ("24:00", "2026-11-22T00:00:00+01:00"),
+        ("yesterday 18:00", "2026-11-21T18:00:00+01:00"),
+        ("Yesterday", "2026-11-21T00:00:00+01:00"),
+        ("today 9:00", "2026-11-22T09:00:00+01:00"),
+        ("7d", "2026-11-15T14:30:15+01:00"),
+        ("2h30m", "2026-11-22T12:00:15+01:00"),
+        ("2026-11-20 09:00", "2026-11-20T09:00:00+01:00"),
+        ("2026-11-22T13:30:15Z", "2026-11-22T14:30:15+01:00"),
+    ],
+)
+def test_a_past_time_is_so_long_ago_or_the_last_of_its_name(text: str, found: str) -> None:
+    assert text_to_past(text, NOW, PLUS_1).isoformat() == found
+
+
+@pytest.mark.parametrize("text", ["", "90", "soon", "25:00", "+1h", "tomorrow", "today 15:00", "9" * 6 + "d" * 2])
+def test_what_is_not_a_past_time_is_refused_with_one_that_is(text: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        text_to_past(text, NOW, PLUS_1)
+    assert str(refused.value.hint).startswith("7d")
+
+
+def test_a_past_time_that_the_clocks_showed_twice_is_the_last_that_is_past(berlin: tzinfo) -> None:
+    between = datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN)  # the first 02:30
+    later = datetime(2026, 10, 25, 9, tzinfo=BERLIN)
+    assert text_to_past("2:15", between, berlin).isoformat() == "2026-10-25T02:15:00+02:00"
+    assert text_to_past("2:15", later, berlin).isoformat() == "2026-10-25T02:15:00+01:00"
