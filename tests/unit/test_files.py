@@ -10,6 +10,7 @@ import pytest
 
 import hyperhive_cli
 from hyperhive_cli.core.files import NotAFileError, check_regular, open_file, read_file
+from tests.harness import LIMIT_S
 from tests.impostors import IMPOSTORS, make_link
 
 ROOT = Path(hyperhive_cli.__file__).parent
@@ -23,7 +24,7 @@ def _no_hang() -> Iterator[None]:
         raise AssertionError("it hangs")
 
     before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(10)
+    signal.alarm(int(LIMIT_S))
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
