@@ -1,4 +1,4 @@
-"""`Retention`: how long ended messages are kept. Pure."""
+"""`Retention`: how long ended messages are kept; `HistoryRetention`: how long events are. Pure."""
 
 from typing import NamedTuple
 
@@ -37,6 +37,13 @@ class Retention(NamedTuple):
     def horizon_ms(self, now_ms: int) -> int:
         """Return the time (Unix ms) before which a message must have ended to be deleted."""
         return now_ms - self.days * DAY_MS
+
+
+class HistoryRetention(NamedTuple):
+    """Keep the events of the last `days`, in at most `size_bytes` (compressed); with 0 days only the newest 2,000."""
+
+    days: int = 30
+    size_bytes: int = 10**9
 
 
 KEEP_ALL = Retention(is_all=True)

@@ -272,10 +272,10 @@ def is_damaged(error: Exception) -> bool:
 def quarantine(path: Path) -> Path:
     """Move a damaged database aside and return its new path; keeps the newest three.
 
-    Its -wal and -shm are moved too, because a stale -wal would be replayed into a new database.
+    Its -wal, -shm and -journal are moved too, because a stale log would be replayed into a new database.
     """
     target = stamped(path, "corrupt")
-    for suffix in ("", *COMPANIONS):
+    for suffix in ("", *COMPANIONS, "-journal"):
         with suppress(FileNotFoundError):
             companion(path, suffix).rename(companion(target, suffix))
     kept = sorted(path.parent.glob(f"{path.name}.corrupt-*[0-9]"))

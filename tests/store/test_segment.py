@@ -22,7 +22,7 @@ from hyperhive_cli.store.segment import (
     open_segment,
     segment_at,
     write_chunks,
-)  # fmt: skip
+)
 from tests.impostors import IMPOSTORS
 
 
