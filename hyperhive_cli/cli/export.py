@@ -16,7 +16,7 @@ from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.render.export import FORMS, export_pieces, export_title
-from hyperhive_cli.store.events import history_trouble, read_pages
+from hyperhive_cli.store.history import history_trouble, open_history
 from hyperhive_cli.store.turns import find_turn, turn_pages
 
 
@@ -39,7 +39,7 @@ def export(invocation: Invocation, turn: str | None, form: str | None, output: P
     """  # noqa: D301 - click's own mark
     client = invocation.local()
     paths = client.paths
-    if (trouble := history_trouble(paths.events_db)) is not None:  # before FILE is truncated
+    if (trouble := history_trouble(paths)) is not None:  # before FILE is truncated
         raise HyperhiveError(trouble, "hyperhive doctor")
     pieces = _pieces(paths, turn, form or _form_of(output))
     if output is None:
@@ -58,8 +58,13 @@ def _form_of(output: Path | None) -> str:
 
 
 def _pieces(paths: AgentPaths, turn: str | None, form: str) -> Iterator[bytes]:
-    pages = read_pages(paths.events_db) if turn is None else _pages_of_turn(paths, turn)
+    pages = _all_pages(paths) if turn is None else _pages_of_turn(paths, turn)
     return export_pieces(form, export_title(paths.agent, turn), pages)
+
+
+def _all_pages(paths: AgentPaths) -> Iterator[list[BusEvent]]:
+    with open_history(paths) as history:
+        yield from history.pages()
 
 
 def _pages_of_turn(paths: AgentPaths, turn: str) -> Iterator[list[BusEvent]]:

@@ -355,9 +355,9 @@ def check_known(client: "AgentClient", *, is_named: bool = True) -> None:
 
 def warn_of_history(paths: AgentPaths) -> None:
     """Say on stderr if the history cannot be read: it is shown as empty."""
-    from hyperhive_cli.store.events import history_trouble  # noqa: PLC0415 - for the commands that read it
+    from hyperhive_cli.store.history import history_trouble  # noqa: PLC0415 - for the commands that read it
 
-    trouble = history_trouble(paths.events_db)
+    trouble = history_trouble(paths)
     if trouble is not None:
         echo(f"{trouble}; see hyperhive doctor", err=True)
 

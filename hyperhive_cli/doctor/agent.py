@@ -23,13 +23,13 @@ from hyperhive_cli.claude.program import INSTALL
 from hyperhive_cli.core.errors import HyperhiveError, StoreError
 from hyperhive_cli.core.events import Stream
 from hyperhive_cli.core.files import read_file
-from hyperhive_cli.core.settings import LOCK_NAME, AgentPaths, default_agents_home
+from hyperhive_cli.core.settings import HISTORY_CAPACITY, LOCK_NAME, AgentPaths, default_agents_home
 from hyperhive_cli.doctor import findings
 from hyperhive_cli.doctor.findings import Finding, fine, warning, wrong
 from hyperhive_cli.store.db import find_damage
-from hyperhive_cli.store.events import history_trouble, read_pages
 from hyperhive_cli.store.file_place import unsound_file_system
 from hyperhive_cli.store.folder import check_state_dir, lock_holder, who_holds
+from hyperhive_cli.store.history import history_trouble, open_history
 from hyperhive_cli.store.inbox import open_inbox_reader
 
 ASK_LIMIT_S = 20.0  # for one answer of claude; the first start of a new binary takes 5 s
@@ -217,10 +217,11 @@ def _database(what: str, path: Path, advice: str) -> Finding:
 def _stream(paths: AgentPaths) -> Finding:
     if not paths.events_db.exists():
         return fine("stream", "no line of claude is stored yet")
-    if history_trouble(paths.events_db) is not None:
+    if history_trouble(paths) is not None:
         return warning("stream", "the history cannot be read", "see the history")
-    records = chain.from_iterable(read_pages(paths.events_db))
-    return findings.judge_lines(record.event.line for record in records if isinstance(record.event, Stream))
+    with open_history(paths) as history:
+        records = chain.from_iterable(history.pages(history.last_seq() - HISTORY_CAPACITY + 1))
+        return findings.judge_lines(record.event.line for record in records if isinstance(record.event, Stream))
 
 
 def _rights(subject: Subject) -> Finding:

@@ -97,7 +97,7 @@ def judge_lines(lines: Iterable[Mapping[str, Any]]) -> Finding:
     if unknown:
         named = ", ".join(unknown[:5]) + (f" and {len(unknown) - 5} more" if len(unknown) > 5 else "")
         return warning("stream", f"lines of unknown types: {named}", "they are stored unchanged; upgrade hyperhive")
-    return fine("stream", f"{next(counted)} lines in the history, all of known types")
+    return fine("stream", f"the newest {next(counted)} lines in the history are of known types")
 
 
 def judge_space(free_bytes: int) -> Finding:

@@ -1,7 +1,7 @@
-"""`AgentFeed`: an agent's events for a reader outside its harness, from the history's file and then from the socket.
+"""`AgentFeed`: an agent's events for a reader outside its harness, from the history and then from the socket.
 
 Blocking, without trio. It goes on over restarts of the harness: what the socket did not send before it closed is in
-the file. What is shown, and when, `Follower` decides.
+the history. What is shown, and when, `Follower` decides.
 """
 
 import time
@@ -23,8 +23,8 @@ from hyperhive_cli.feed.follower import (
     Snapshot,
     Unreadable,
 )
-from hyperhive_cli.store.events import PAGE_ROWS, EventStore, open_event_reader
 from hyperhive_cli.store.folder import lock_holder
+from hyperhive_cli.store.history import HistoryReader, open_history
 
 POLL_S = 0.25  # while no harness runs
 
@@ -54,9 +54,9 @@ class AgentFeed:
     def newest(self, limit: int, kinds: Sequence[str] = ()) -> list[BusEvent]:
         """Return the newest events of the history, oldest first, and go on after them."""
         try:
-            with open_event_reader(self._paths.events_db) as store:
-                self._follower.move(*store.end())
-                return store.newest(limit, kinds, upto=self.last)
+            with open_history(self._paths) as history:
+                self._follower.move(*history.end())
+                return history.newest(limit, kinds, upto=self.last)
         except StoreError:
             return []
 
@@ -109,8 +109,8 @@ class AgentFeed:
     def _check(self, newest: int) -> Page[BusEvent] | Unreadable:
         """Look up the newest event given in the history; `newest`: the newest number, which may not be written yet."""
         try:
-            with open_event_reader(self._paths.events_db) as store:
-                return Page((), self.last, is_held=store.holds(self.last, self._follower.ts, newest))
+            with open_history(self._paths) as history:
+                return Page((), self.last, is_held=history.holds(self.last, self._follower.ts, newest))
         except StoreError:
             return Unreadable()
 
@@ -118,17 +118,19 @@ class AgentFeed:
         """Yield what the history holds after the newest event given."""
         follower = self._follower
         try:
-            with open_event_reader(self._paths.events_db) as store:
+            with open_history(self._paths) as history:
                 while follower.phase is Phase.READING:
-                    yield from _events(follower.step(self._page(store, is_checked=is_checked)))
+                    yield from _events(follower.step(self._page(history, is_checked=is_checked)))
         except StoreError:
             follower.step(Unreadable())
 
-    def _page(self, store: EventStore, *, is_checked: bool) -> Page[BusEvent] | Unreadable:
-        is_held = not is_checked or store.holds(self.last, self._follower.ts)
+    def _page(self, history: HistoryReader, *, is_checked: bool) -> Page[BusEvent] | Unreadable:
+        if history.is_missing:
+            return Unreadable()
+        is_held = not is_checked or history.holds(self.last, self._follower.ts)
         if not is_held and lock_holder(self._paths.lock_file) is not None:
             return Unreadable()  # a harness that does not answer now may have shown what it could not write yet
-        events, last = store.since(self.last, PAGE_ROWS)
+        events, last = history.since(self.last)
         return Page(events, last, is_held=is_held)
 
 

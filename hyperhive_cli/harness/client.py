@@ -111,10 +111,10 @@ class LocalClient:
 
     def has_event(self, seq: int, ts: int) -> bool:
         """Return True if the history holds the event of this number and time, or has swept it."""
-        from hyperhive_cli.store.events import open_event_reader  # noqa: PLC0415 - the events' parser
+        from hyperhive_cli.store.history import open_history  # noqa: PLC0415 - the events' parser
 
-        with open_event_reader(self.paths.events_db) as store:
-            return store.holds(seq, ts)
+        with open_history(self.paths) as history:
+            return history.holds(seq, ts)
 
     def turns_since(self, since_ms: int) -> "list[EndedTurn]":
         """Return the ended turns that started at this moment or later, oldest first."""

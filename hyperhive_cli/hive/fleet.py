@@ -15,6 +15,7 @@ from hyperhive_cli.hive.schema import CHANNEL, MACHINES, OPERATORS
 from hyperhive_cli.store.events import PAGE_BYTES, rows_to_events
 from hyperhive_cli.store.report import empty_status
 from hyperhive_cli.store.schema import LISTED, in_states
+from hyperhive_cli.store.spans import BOUNDS, Span, span_of_turn
 
 
 def look(connection: "Connection", pattern: str = "*") -> list[dict[str, Any]]:
@@ -172,7 +173,7 @@ def events_page(
 
 
 class AgentEvents:
-    """The events of an agent, for `web.pages`: twin of `EventStore`."""
+    """The events of an agent, for `web.pages`: twin of `HistoryReader`."""
 
     def __init__(self, connection: "Connection", agent: str) -> None:
         self._connection = connection
@@ -193,6 +194,24 @@ class AgentEvents:
              "most": min(most_bytes, _ALL)},
         ).fetchall()  # fmt: skip
         return [*rows_to_events(rows)]
+
+    def since(self, seq: int, limit: int, most_bytes: float = PAGE_BYTES) -> tuple[list[BusEvent], int]:
+        """Return up to `limit` events after `seq`, oldest first, fewer if they are long, and the last number read."""
+        page = PAGE.format(agent="%(agent)s", which="seq > %(since)s", limit="%(limit)s", order="ASC")
+        rows = self._connection.execute(
+            f"SELECT seq, ts, kind, body FROM ({page}) AS page WHERE bytes_before < %(most)s ORDER BY seq".encode(),
+            {"agent": self._agent, "since": seq, "limit": limit, "most": min(most_bytes, _ALL)},
+        ).fetchall()
+        return [*rows_to_events(rows)], rows[-1][0] if rows else seq
+
+    def span(self, turn_id: int) -> Span | None:
+        """Return where the newest turn with this id is, None if nothing of it is left."""
+        return span_of_turn(self.newest(_ALL, BOUNDS), turn_id)
+
+    def bound_before(self, seq: int) -> BusEvent | None:
+        """Return the newest event before `seq` that starts or ends a turn, None if there is none."""
+        found = self.newest(1, BOUNDS, upto=seq - 1)
+        return found[0] if found else None
 
     def oldest(self) -> int | None:
         """Return the number of the oldest event that is left, None if there is none."""

@@ -155,19 +155,15 @@ class EventStore:
         found = self._read(_TIME, (seq,))
         return ts is None or found[0][0] == ts if found else not self._read(_IS_BETWEEN, {"seq": seq})[0][0]
 
-    def since(self, seq: int, limit: int) -> tuple[list[BusEvent], int]:
+    def since(self, seq: int, limit: int, most_bytes: float = PAGE_BYTES) -> tuple[list[BusEvent], int]:
         """Return up to `limit` events after `seq`, oldest first, and the last number looked at.
 
         Rows that cannot be read are skipped, and fewer are read if they are long. The second value is `seq` if no rows
         were left.
         """
         query = "SELECT id, ts, kind, payload_json FROM events WHERE id > ? ORDER BY id LIMIT ?"
-        rows = self._page(query, (seq, limit), PAGE_BYTES)
+        rows = self._page(query, (seq, limit), most_bytes)
         return list(rows_to_events(rows)), rows[-1][0] if rows else seq
-
-    def of_kinds(self, kinds: Sequence[str]) -> list[BusEvent]:
-        """Return all events of these kinds, oldest first."""
-        return self.newest(-1, kinds)
 
     def count(self, first: int, last: int | None) -> int:
         """Count the rows from number `first` to `last` (None: the newest)."""
@@ -309,33 +305,3 @@ def open_event_reader(path: Path) -> Iterator[EventStore]:
     with closing(connection):
         connection.text_factory = _text
         yield EventStore(connection)
-
-
-def history_trouble(path: Path) -> str | None:
-    """Return why a history cannot be read; None if it can be, or if there is none."""
-    if not path.exists():
-        return None
-    try:
-        with open_event_reader(path) as store:
-            store.last_seq()
-    except StoreError as error:
-        return error.message
-    return None
-
-
-def read_pages(path: Path, first: int = 0, last: int | None = None) -> Iterator[list[BusEvent]]:
-    """Read the events from number `first` to `last` (None: the newest), oldest first, page by page.
-
-    A page has at most `PAGE_BYTES`, apart from its last event. Without a history there are no pages. Raises StoreError.
-    """
-    if not path.exists():
-        return
-    with open_event_reader(path) as store:
-        at, upto = first - 1, store.last_seq() if last is None else last
-        while at < upto:
-            events, looked_at = store.since(at, PAGE_ROWS)
-            if looked_at == at:
-                return
-            at = looked_at
-            if page := [event for event in events if (event.seq or 0) <= upto]:
-                yield page

@@ -10,15 +10,14 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from hyperhive_cli.core.errors import HyperhiveError, UnknownError
+from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.render.export import export_pieces, export_title
 from hyperhive_cli.store.events import PAGE_ROWS
-from hyperhive_cli.store.turns import BOUNDS, span_of_turn
 from hyperhive_cli.web.gateway import Gateway, Query
 from hyperhive_cli.web.hive import HiveAgent
 from hyperhive_cli.web.local import LocalAgent
-from hyperhive_cli.web.pages import ALL, EventReader
+from hyperhive_cli.web.pages import EventReader, find_span
 from hyperhive_cli.web.stream import cancel_at_hang_up
 
 MAX_EXPORTS = 8
@@ -98,9 +97,7 @@ def _bounds(reader: EventReader, turn: int | None) -> tuple[int, int]:
     newest = reader.last_seq()
     if turn is None:
         return 1, newest
-    span = span_of_turn(reader.newest(ALL, BOUNDS), turn)
-    if span is None:
-        raise UnknownError(f"there is no turn {turn} in the history", "hyperhive stats")
+    span = find_span(reader, turn)
     return span.first, newest if span.last is None else span.last
 
 

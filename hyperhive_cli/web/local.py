@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
@@ -15,15 +14,16 @@ from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.core.settings import ANSWER_LIMIT_S, AgentPaths
 from hyperhive_cli.feed.follower import Closed, Events, Input, Page, Phase, Reset, Snapshot, Unreadable
 from hyperhive_cli.harness.client import AgentClient, LocalClient
-from hyperhive_cli.store.events import PAGE_BYTES, PAGE_ROWS, open_event_reader
+from hyperhive_cli.store.events import PAGE_BYTES, PAGE_ROWS
 from hyperhive_cli.store.file_watch import FileWatch
 from hyperhive_cli.store.folder import lock_holder, no_answer
+from hyperhive_cli.store.history import open_history
 from hyperhive_cli.store.report import stored_status, with_holder, with_live
 from hyperhive_cli.web.api import capabilities, limits_in_words
 from hyperhive_cli.web.async_client import call, open_request
 from hyperhive_cli.web.channel import Channel, gone_frame
 from hyperhive_cli.web.inbox import read_inbox
-from hyperhive_cli.web.pages import EventReader, NoEvents
+from hyperhive_cli.web.pages import EventReader
 from hyperhive_cli.web.sse import Frame
 
 T = TypeVar("T")
@@ -56,11 +56,11 @@ class LocalAgent:
 
     async def page(self, since: int | None, limit: int, ts: int | None) -> Page[BusEvent]:
         """Return a page of its history."""
-        return await run_sync(_read_page, self.paths.events_db, since, limit, ts)
+        return await run_sync(_read_page, self.paths, since, limit, ts)
 
     async def read(self, work: Callable[[EventReader], T]) -> T:
         """Do blocking work with its history, in a thread; raises StoreError."""
-        return await run_sync(_with_events, self.paths.events_db, work)
+        return await run_sync(_with_events, self.paths, work)
 
     async def ask(self, work: Callable[[AgentClient], T]) -> T:
         """Run blocking work with a client of the agent, in a thread."""
@@ -125,7 +125,7 @@ class HarnessChannel(Channel):
 
     async def read(self, since: int, ts: int | None, newest: int | None) -> Page[BusEvent]:
         """Read a page of the history."""
-        return await run_sync(_read_page, self._paths.events_db, since, PAGE_ROWS, ts, newest)
+        return await run_sync(_read_page, self._paths, since, PAGE_ROWS, ts, newest)
 
     async def follow(self) -> None:
         """Follow the harness, and the file while there is none."""
@@ -179,7 +179,7 @@ class HarnessChannel(Channel):
         """Continue after the newest event of the history."""
         end: tuple[int, int | None] = (0, None)
         with suppress(StoreError):
-            end = await run_sync(_read_end, self._paths.events_db)
+            end = await run_sync(_read_end, self._paths)
         self._follower.move(*end)
 
     async def _page_after(self) -> Page[Frame] | Unreadable:
@@ -219,34 +219,29 @@ class HarnessChannel(Channel):
 
 
 # Each page is read by a connection of its own, which delays no writer.
-def _read_end(path: Path) -> tuple[int, int | None]:
+def _read_end(paths: AgentPaths) -> tuple[int, int | None]:
     """Return the number and the time (Unix ms, None: not known) of the newest event. Blocking; raises StoreError."""
-    if not path.exists():
-        return 0, None
-    with open_event_reader(path) as store:
-        return store.end()
+    with open_history(paths) as history:
+        return history.end()
 
 
-def _with_events(path: Path, work: Callable[[EventReader], T]) -> T:
-    if not path.exists():
-        return work(NoEvents())
-    with open_event_reader(path) as store:
-        return work(store)
+def _with_events(paths: AgentPaths, work: Callable[[EventReader], T]) -> T:
+    with open_history(paths) as history:
+        return work(history)
 
 
 def _read_page(
-    path: Path, since: int | None, limit: int = PAGE_ROWS, ts: int | None = None, newest: int | None = None
+    paths: AgentPaths, since: int | None, limit: int = PAGE_ROWS, ts: int | None = None, newest: int | None = None
 ) -> Page[BusEvent]:
     """Read up to `limit` events after `since` (None: the newest). Blocking; raises StoreError.
 
     `ts`: the time of the event `since` (Unix ms), if it is known. `newest`: the newest number given, if that is known
-    to be higher than what is written. Without a file the page is empty.
+    to be higher than what is written.
     """
-    if not path.exists():
-        return Page([], since or 0, newest=0)
-    with open_event_reader(path) as store:
-        written = store.last_seq()
+    with open_history(paths) as history:
+        written = history.last_seq()
         if since is None:
-            return Page(store.newest(limit, upto=written, most_bytes=PAGE_BYTES), written, store.oldest(), written)
-        events, last = store.since(since, limit)
-        return Page(events, last, store.oldest(), written, store.holds(since, ts, newest))
+            return Page(history.newest(limit, upto=written, most_bytes=PAGE_BYTES), written, history.oldest(), written)
+        events, last = history.since(since, limit)
+        is_held = history.is_missing or history.holds(since, ts, newest)
+        return Page(events, last, history.oldest(), written, is_held)

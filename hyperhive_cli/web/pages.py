@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 from hyperhive_cli.core.errors import UnknownError
 from hyperhive_cli.core.events import BusEvent, TurnStart
 from hyperhive_cli.feed.follower import Page
-from hyperhive_cli.store.turns import BOUNDS, Span, span_of_turn
+from hyperhive_cli.store.spans import Span
 from hyperhive_cli.transcript.raw_text import WIRE_CHARS
 from hyperhive_cli.transcript.view import RowsView
 
@@ -18,18 +18,26 @@ PAGE_BYTES = 4 * 1024 * 1024  # some 60 ms to translate
 WARM_UP_EVENTS = 1_000  # before the first event of a view, and
 WARM_UP_BYTES = 2 * 1024 * 1024
 TURN_HEAD_EVENTS = 8  # with which a turn names its number, its session and its folder
-ALL = 2**31 - 1
 
 T = TypeVar("T")
 
 
 class EventReader(Protocol):
-    """A history that is open for reading; every method may raise StoreError."""
+    """A history that is open for reading, as `HistoryReader`; every method may raise StoreError."""
+
+    def since(self, seq: int, limit: int, most_bytes: float = ...) -> tuple[list[BusEvent], int]:
+        """Return up to `limit` events after `seq`, oldest first, and the last number looked at."""
 
     def newest(
         self, limit: int, kinds: Sequence[str] = (), *, upto: int | None = None, most_bytes: float = math.inf
     ) -> list[BusEvent]:
-        """Return the newest `limit` events, as `EventStore.newest`."""
+        """Return the newest `limit` events (of these kinds, if any; not beyond `upto`), oldest first."""
+
+    def span(self, turn_id: int) -> Span | None:
+        """Return where the newest turn with this id is, None if nothing of it is left."""
+
+    def bound_before(self, seq: int) -> BusEvent | None:
+        """Return the newest event before `seq` that starts or ends a turn, None if there is none."""
 
     def oldest(self) -> int | None:
         """Return the number of the oldest event that is left, None if there is none."""
@@ -42,21 +50,6 @@ class EventReader(Protocol):
 Read = Callable[[Callable[[EventReader], T]], Awaitable[T]]
 
 
-class NoEvents:
-    """The history of an agent that has none yet."""
-
-    def newest(self, *_: object, **_how: object) -> list[BusEvent]:
-        """Return nothing."""
-        return []
-
-    def oldest(self) -> None:
-        """Return None."""
-
-    def last_seq(self) -> int:
-        """Return 0."""
-        return 0
-
-
 def page_before(events: EventReader, before: int | None, limit: int) -> Page[BusEvent]:
     """Return the newest `limit` events before a number (None: of all), fewer if they are long."""
     newest = events.last_seq()
@@ -67,26 +60,25 @@ def page_before(events: EventReader, before: int | None, limit: int) -> Page[Bus
 
 def turn_start_before(events: EventReader, seq: int | None) -> BusEvent | None:
     """Return the event that started the turn that runs at event `seq`; None if it is that event, or no turn runs."""
-    bound = events.newest(1, BOUNDS, upto=seq - 1) if seq else []
-    return bound[0] if bound and bound[0].kind == TurnStart.kind else None
+    bound = events.bound_before(seq) if seq else None
+    return bound if bound is not None and bound.kind == TurnStart.kind else None
 
 
 def page_of_turn(events: EventReader, turn: int, limit: int) -> tuple[Span, Page[BusEvent]]:
     """Return the span of a turn, and its first `limit` events, fewer if they are long; raises UnknownError."""
-    span = span_of_turn(events.newest(ALL, BOUNDS), turn)
+    span, newest = find_span(events, turn), events.last_seq()
+    upto = newest if span.last is None else span.last
+    found, last = events.since(span.first - 1, limit, PAGE_BYTES)
+    page = [event for event in found if (event.seq or 0) <= upto]
+    return span, Page(page, min(last, upto), events.oldest(), newest)
+
+
+def find_span(events: EventReader, turn: int) -> Span:
+    """Return where a turn is; raises UnknownError."""
+    span = events.span(turn)
     if span is None:
         raise UnknownError(f"there is no turn {turn} in the history", "hyperhive stats")
-    newest = events.last_seq()
-    upto = min(span.first + limit - 1, newest if span.last is None else span.last)
-    found = events.newest(limit, upto=upto, most_bytes=math.inf)
-    size, page = 0, list[BusEvent]()
-    for event in found:
-        size += len(event.payload)
-        if page and size > PAGE_BYTES:
-            break
-        if (event.seq or 0) >= span.first:
-            page.append(event)
-    return span, Page(page, (page[-1].seq or 0) if page else upto, events.oldest(), newest)
+    return span
 
 
 def event_at(events: EventReader, seq: int) -> BusEvent:
@@ -114,8 +106,8 @@ def warm_view(events: EventReader, first: int, limit: int | None = WIRE_CHARS) -
 
 def _turn_head(events: EventReader, before: int) -> list[BusEvent]:
     """Return the first events of the turn that runs at an event, as far as they are before it."""
-    for start in events.newest(1, (TurnStart.kind,), upto=before - 1):
-        first = start.seq or 0
-        head = events.newest(TURN_HEAD_EVENTS, upto=min(first + TURN_HEAD_EVENTS, before) - 1, most_bytes=PAGE_BYTES)
-        return [event for event in head if (event.seq or 0) >= first]
-    return []
+    start = turn_start_before(events, before)
+    if start is None:
+        return []
+    head, _ = events.since((start.seq or 0) - 1, TURN_HEAD_EVENTS, PAGE_BYTES)
+    return [event for event in head if (event.seq or 0) < before]

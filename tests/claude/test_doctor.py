@@ -20,7 +20,7 @@ def test_a_release_that_was_tried_is_well(start: Callable[[str], Hive]) -> None:
     assert (status, {one["level"] for one in found.values()}) == (0, {"ok"})
     assert found["login"]["finding"] == "logged in, by ANTHROPIC_API_KEY"
     assert "tested: " in found["version"]["finding"]
-    assert "all of known types" in found["stream"]["finding"]
+    assert "are of known types" in found["stream"]["finding"]
 
 
 def test_a_missing_login_is_told(start: Callable[[str], Hive]) -> None:

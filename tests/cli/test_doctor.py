@@ -59,7 +59,7 @@ def test_a_running_and_a_stopped_agent_are_well(hive: Hive, fake_claude: FakeCla
         program.interrupt()
     found = examine(hive)
     assert (levels(found), found["harness"]["finding"]) == (set(), "not running")
-    assert "all of known types" in found["stream"]["finding"]
+    assert "are of known types" in found["stream"]["finding"]
 
 
 def test_a_harness_that_hangs_is_found(hive: Hive) -> None:

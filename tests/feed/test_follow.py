@@ -20,7 +20,7 @@ from hyperhive_cli.core.events import (
 from hyperhive_cli.feed import bus as bus_module
 from hyperhive_cli.feed import history as history_module
 from hyperhive_cli.feed.bus import Bus
-from hyperhive_cli.store.events import EventStore, open_event_store
+from hyperhive_cli.store.events import PAGE_BYTES, EventStore, open_event_store
 from tests.feed.made_bus import (
     LINE,
     PARTIAL,
@@ -136,8 +136,8 @@ def test_a_follower_that_lags_while_the_history_cannot_be_written_is_told_too(pa
 class UnreadableStore(EventStore):
     """A store that can be written and not be read."""
 
-    def since(self, seq: int, limit: int) -> tuple[list[BusEvent], int]:
-        raise StoreError(f"the history cannot be read after {seq}, not {limit} rows of it")
+    def since(self, seq: int, limit: int, most_bytes: float = PAGE_BYTES) -> tuple[list[BusEvent], int]:
+        raise StoreError(f"the history cannot be read after {seq}, not {limit} rows of it, nor {most_bytes} bytes")
 
 
 def test_a_history_that_cannot_be_read_ends_no_follower(store: EventStore) -> None:

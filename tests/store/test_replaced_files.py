@@ -20,7 +20,7 @@ import sqlite3, sys
 from contextlib import closing
 from pathlib import Path
 from hyperhive_cli.core.errors import HyperhiveError
-from hyperhive_cli.store import db, events, facts, folder, inbox, model, rescue, report, wal
+from hyperhive_cli.store import db, events, facts, folder, history, inbox, model, rescue, report, wal
 from hyperhive_cli.store.backup import write_backup
 from hyperhive_cli.core.settings import paths_by_name
 from tests.impostors import IMPOSTORS
@@ -62,7 +62,8 @@ OPERATIONS = {
     "write_backup(paths, home / 'archive', force=True)": (INBOX, "refused"),
     "entered(events.open_event_store(paths.events_db))": (EVENTS, "refused"),
     "entered(events.open_event_reader(paths.events_db))": (EVENTS, "refused"),
-    "events.history_trouble(paths.events_db)": (EVENTS, "reported"),
+    "entered(history.open_history(paths))": (EVENTS, "refused"),
+    "history.history_trouble(paths)": (EVENTS, "reported"),
     "report.stored_status(paths, now_ms=1)['problems']": (f"{INBOX},{EVENTS},model", "reported"),
     "model.load_model(paths.model_file)": ("model", "refused"),
     "entered(folder.hold_lock(paths.lock_file, 'bee'))": ("lock", "refused"),

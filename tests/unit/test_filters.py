@@ -6,7 +6,7 @@ import pytest
 
 from hyperhive_cli.core.events import BusEvent, LiveEvent, Note, Stream, TurnEnd, TurnStart, replaced_remark
 from hyperhive_cli.feed.filters import EventFilter, Heads, contains, has_tools
-from hyperhive_cli.store.turns import BOUNDS, Span, last_turn_id, span_of_turn
+from hyperhive_cli.store.spans import BOUNDS, Span, last_turn_id, span_of_turn
 
 
 def start(turn: int) -> TurnStart:
