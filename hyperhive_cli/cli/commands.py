@@ -22,6 +22,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "agents": ("agents", "List all agents in one table"),
         "tail": ("tail", "Show the newest events and follow"),
         "show": ("show", "Replay a finished turn"),
+        "report": ("report", "What the agent did overnight: results, failures, money, commits"),
         "stats": ("stats", "Turns, tokens, dollars and tools, by day or model"),
         "web": ("web", "Serve the web panel of one agent, or of all"),
     },

@@ -34,6 +34,11 @@ class EndedTurn(NamedTuple):
     denied: int = 0
     message_state: str | None = None
 
+    @property
+    def ended(self) -> int:
+        """When it ended, Unix ms."""
+        return self.started + (self.duration_ms or 0)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the figures under the names of `show --json`."""
         return {

@@ -35,6 +35,7 @@ from hyperhive_cli.store.events import EventStore, open_event_store
 from hyperhive_cli.store.file_place import unsound_file_system, wal_bytes
 from hyperhive_cli.store.folder import bound_elsewhere, hold_lock, is_gone, prepare_state_dir, write_holder
 from hyperhive_cli.store.inbox import Inbox, open_inbox
+from hyperhive_cli.store.lives import recorded_life
 from hyperhive_cli.store.report import stored_status, with_live
 from hyperhive_cli.store.wal import shrink_wal, wal_allowance
 
@@ -109,7 +110,8 @@ async def run_agent(
                         async with open_hook(_hook(config, agent), bus, lambda: signals.wishes.is_hard):
                             await attending.start(signals.attend, RunningAgent(loop.control, work, display))
                             beside = (partial(sweep, bus), maintenance.run, logins.serve)
-                            await _work(loop, beside, prewarm=agent.prewarm)
+                            with recorded_life(inbox, bus.now_ms):
+                                await _work(loop, beside, prewarm=agent.prewarm)
                 bus.close()
                 if display is not None:
                     display.finish(viewers.cancel_scope, bus.current_seq)

@@ -123,12 +123,13 @@ _MARKS = re.compile(r"([\\`*_\[\]<>#|])")
 
 def rows_to_markdown(title: str, rows: Iterable[Row]) -> Iterator[str]:
     """Return the document piece by piece."""
-    yield f"# {_plain(title)}\n"
+    yield f"# {escape_markdown(title)}\n"
     for entry in filter(None, map(row_to_entry, rows)):
         yield f"\n{_markdown(entry)}\n"
 
 
-def _plain(words: str) -> str:
+def escape_markdown(words: str) -> str:
+    """Return words on one line, cut to 400 characters, in which Markdown has no meaning."""
     return _MARKS.sub(r"\\\1", text.one_line(words, 400))
 
 
@@ -138,7 +139,7 @@ def _fenced(body: str) -> str:
 
 
 def _markdown(entry: Entry) -> str:
-    head = _plain(entry.title)
+    head = escape_markdown(entry.title)
     if entry.kind == "turn":
         return f"## {head}\n\n{_fenced(entry.body)}"
     if entry.kind == "text":
@@ -168,9 +169,14 @@ _HEAD = """<!doctype html>
 """
 
 
+def html_head(title: str, style: str) -> str:
+    """Return the head of a document, up to its title on the page."""
+    return _HEAD.format(title=html.escape(text.one_line(title, 400)), style=style)
+
+
 def rows_to_html(title: str, rows: Iterable[Row]) -> Iterator[str]:
     """Return the document piece by piece: no scripts, nothing from the network."""
-    yield _HEAD.format(title=html.escape(text.one_line(title, 400)), style=_STYLE)
+    yield html_head(title, _STYLE)
     for entry in filter(None, map(row_to_entry, rows)):
         yield f"{_html(entry)}\n"
     yield "</body></html>\n"

@@ -1,153 +1,97 @@
-"""What the doctor says of what was seen: a case for each sign."""
+"""What is found in the lines of turns: files, commits, denied calls, MCP servers."""
 
-import json
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from hyperhive_cli.claude.argv import HOOK_EVENTS_FLAG, Launch, turn_argv
-from hyperhive_cli.claude.compatibility import (
-    NEWEST_TESTED,
-    OLDEST_TESTED,
-    USED_FLAGS,
-    missing_flags,
-    read_version,
-    unknown_lines,
-)
-from hyperhive_cli.claude.sentences import SHOWN_ELSEWHERE
-from hyperhive_cli.doctor.findings import (
-    Finding,
-    judge_cleanup,
-    judge_config_folder,
-    judge_help,
-    judge_lines,
-    judge_login,
-    judge_neighbours,
-    judge_processes,
-    judge_rights,
-    judge_scrub,
-    judge_space,
-    judge_terminal,
-    judge_version,
-)
-from hyperhive_cli.transcript.lines import TYPE_CASES
-from hyperhive_cli.transcript.system_lines import SYSTEM_CASES
-from tests.conftest import recording, recording_index
+from hyperhive_cli.core.events import BusEvent, TurnEnd, TurnStart
+from hyperhive_cli.transcript.findings import Findings
+from tests.unit.made_events import answer, assistant, call, numbered, recorded_turn, said
 
-SCRUB = "CLAUDE_CODE_SUBPROCESS_ENV_SCRUB"
+INIT = {"type": "system", "subtype": "init", "cwd": "/work", "mcp_servers": [], "permissionMode": "default"}
+START = TurnStart(sender="operator", body="do it", unread=0, turn_id=1)
 
 
-def level(finding: Finding) -> str:
-    assert (finding.advice is None) == (finding.level == "ok"), "what is not well has an advice"
-    return finding.level.value
+def found_in(*lines: dict[str, Any], start: bool = True) -> dict[str, Any]:
+    findings = Findings()
+    findings.add_turn(1, events([*([START] if start else []), *lines]))
+    return findings.to_dict()
 
 
-@pytest.mark.parametrize(
-    ("way", "expected", "said"),
-    [
-        ("lists", "ok", "the kernel's lists of children"),
-        ("table", "ok", "CONFIG_PROC_CHILDREN"),
-        ("ps", "warning", "once a second"),
-        ("blind", "warning", "outlives its turn"),
-    ],
-)
-def test_how_the_processes_of_a_turn_are_found(way: str, expected: str, said: str) -> None:
-    found = judge_processes(way)
-    assert (level(found), said in found.finding) == (expected, True)
+def events(found: list[Any]) -> Iterator[BusEvent]:
+    return numbered(found)
 
 
-def test_the_flags_are_those_of_a_turn() -> None:
-    launch = Launch(("claude",), permission_mode="plan", skip_permissions=True, partial=True)
-    argvs = [turn_argv(launch, model="m", session_id="id", stream_input=True)]
-    argvs += [turn_argv(launch, model="m", session_id=None, newest=True)]
-    used = {word.split("=")[0] for argv in argvs for word in argv if word.startswith("--")}
-    assert used == {*USED_FLAGS, HOOK_EVENTS_FLAG}
+def edit(path: str, ident: str = "e1", *, is_error: bool = False) -> list[dict[str, Any]]:
+    patch = [{"oldStart": 1, "oldLines": 1, "newStart": 1, "newLines": 2, "lines": ["-old", "+new", "+newer"]}]
+    reply = {**answer(ident, "ok", is_error=is_error), "tool_use_result": {"structuredPatch": patch}}
+    return [assistant(call(ident, "Edit", file_path=path, old_string="old", new_string="new")), reply]
 
 
-def test_every_recorded_line_is_known() -> None:
-    names = [name for name in recording_index() if name.endswith(".jsonl")]
-    assert len(names) > 30
-    assert {name.split("/")[0] for name in names} >= {
-        f"v{'.'.join(map(str, release))}" for release in (OLDEST_TESTED, NEWEST_TESTED)
-    }
-    lines = [json.loads(line) for name in names for line in recording(name) if line.startswith(b"{")]
-    assert unknown_lines(line for line in lines if isinstance(line, dict)) == []
+def bash(command: str, output: str, ident: str = "b1") -> list[dict[str, Any]]:
+    return [assistant(call(ident, "Bash", command=command)), answer(ident, output)]
 
 
-def test_what_the_console_shows_is_known_and_a_new_type_is_not() -> None:
-    assert {f"system/{name}" for name in SYSTEM_CASES} | TYPE_CASES.keys() == SHOWN_ELSEWHERE
-    lines: list[dict[str, object]]
-    lines = [{"type": "system", "subtype": "novel"}, {"type": "novelty"}, {}, {"type": "x" * 100}, {"type": 5}]
-    assert unknown_lines(lines) == ["5", "a line without a type", "novelty", "system/novel", "x" * 60]
+def test_files_are_counted_by_their_path_in_the_workspace() -> None:
+    found = found_in(
+        INIT, *edit("/work/b.py"), *edit("/work/a.py", "e2"), *edit("/work/b.py", "e3"), *edit("/etc/x", "e4")
+    )
+    assert found["files"] == [
+        {"path": "/etc/x", "edits": 1, "added": 2, "removed": 1},
+        {"path": "a.py", "edits": 1, "added": 2, "removed": 1},
+        {"path": "b.py", "edits": 2, "added": 4, "removed": 2},
+    ]
 
 
-@pytest.mark.parametrize(
-    ("said", "expected"),
-    [
-        ("2.1.330 (Claude Code)\n", (2, 1, 330)),
-        ("claude 10.0.1-beta", (10, 0, 1)),
-        ("", None),
-        ("no version", None),
-    ],
-)
-def test_a_release_is_read(said: str, expected: tuple[int, int, int] | None) -> None:
-    assert read_version(said) == expected
+def test_an_edit_that_failed_or_was_never_answered_changes_no_file() -> None:
+    failed, (asked, _) = edit("/work/a.py", is_error=True), edit("/work/b.py", "e2")
+    assert found_in(INIT, *failed, asked)["files"] == []
 
 
-def test_a_flag_is_missing_only_when_the_whole_word_is() -> None:
-    text = " ".join(USED_FLAGS)
-    assert missing_flags(text) == []
-    assert missing_flags(text.replace("--model ", "--model-name ")) == ["--model"]
+def test_commits_are_those_that_git_printed() -> None:
+    output = "[main (root-commit) 1a2b3c4] Fix [the] flaky test\n 1 file changed\n[detached HEAD 5d6e7f8] Pick it\n"
+    found = found_in(*bash("cd x && git commit -am fix", output), *bash("git log", output, "b2"))
+    assert found["commits"] == [
+        {"hash": "1a2b3c4", "branch": "main", "subject": "Fix [the] flaky test", "turn_id": 1},
+        {"hash": "5d6e7f8", "branch": "detached HEAD", "subject": "Pick it", "turn_id": 1},
+    ]
+    assert found_in(*bash("cat CHANGES", output))["commits"] == []
+    assert found_in(assistant(said(output)))["commits"] == []
 
 
-@pytest.mark.parametrize(
-    ("finding", "expected"),
-    [
-        (judge_version("2.1.330 (Claude Code)"), "ok"),
-        (judge_version("2.1.197"), "ok"),
-        (judge_version("2.1.333"), "warning"),
-        (judge_version("2.0.999"), "warning"),
-        (judge_version("hello"), "wrong"),
-        (judge_help(" ".join(USED_FLAGS)), "ok"),
-        (judge_help("--print"), "wrong"),
-        (judge_login(0, {"loggedIn": True, "authMethod": "api_key"}), "ok"),
-        (judge_login(0, {}), "ok"),
-        (judge_login(0, {}, Path("/home/bee/.claude/.credentials.json")), "warning"),
-        (judge_login(1, {"loggedIn": False}), "wrong"),
-        (judge_login(0, {"loggedIn": False}), "wrong"),
-        (judge_lines([{"type": "assistant"}]), "ok"),
-        (judge_lines([]), "ok"),
-        (judge_lines([{"type": str(number)} for number in range(9)]), "warning"),
-        (judge_space(2 * 2**30), "ok"),
-        (judge_space(2**30 - 1), "warning"),
-        (judge_space(50 * 2**20), "wrong"),
-        (judge_rights(is_root=False, skips_permissions=True, environ={}), "ok"),
-        (judge_rights(is_root=True, skips_permissions=False, environ={}), "warning"),
-        (judge_rights(is_root=True, skips_permissions=True, environ={"IS_SANDBOX": "0"}), "wrong"),
-        (judge_rights(is_root=True, skips_permissions=True, environ={"IS_SANDBOX": "1"}), "ok"),
-        (judge_scrub(has_bubblewrap=False, is_linux=True, environ={SCRUB: "1"}), "wrong"),
-        (judge_scrub(has_bubblewrap=False, is_linux=True, environ={SCRUB: "0"}), "ok"),
-        (judge_scrub(has_bubblewrap=False, is_linux=True, environ={}), "ok"),
-        (judge_scrub(has_bubblewrap=True, is_linux=True, environ={SCRUB: "1"}), "ok"),
-        (judge_scrub(has_bubblewrap=False, is_linux=False, environ={SCRUB: "1"}), "ok"),
-        (judge_cleanup(None), "ok"),
-        (judge_cleanup(365), "ok"),
-        (judge_cleanup(7), "warning"),
-        (judge_cleanup(0), "warning"),
-        (judge_cleanup("never"), "warning"),
-        (judge_cleanup(True), "warning"),
-        (judge_config_folder(Path("/c"), None, 2**30), "ok"),
-        (judge_config_folder(Path("/c"), None, 2**20), "wrong"),
-        (judge_config_folder(Path("/c"), "/c is no folder", 2**30), "wrong"),
-        (judge_neighbours([], by_login=True), "ok"),
-        (judge_neighbours(["bee"], by_login=True), "warning"),
-        (judge_neighbours(["bee"], by_login=False), "ok"),
-        (judge_terminal(is_terminal=True, encoding="utf-8", columns=80, environ={"TERM": "xterm"}), "ok"),
-        (judge_terminal(is_terminal=True, encoding="UTF8", columns=79, environ={}), "warning"),
-        (judge_terminal(is_terminal=False, encoding="ascii", columns=80, environ={}), "warning"),
-        (judge_terminal(is_terminal=False, encoding="utf-8", columns=20, environ={}), "ok"),
-    ],
-    ids=str,
-)
-def test_each_judgement(finding: Finding, expected: str) -> None:
-    assert level(finding) == expected
+def test_denied_calls_are_told_with_what_would_allow_them() -> None:
+    denial = {"tool_name": "Bash", "tool_use_id": "d1", "tool_input": {"command": "make all"}}
+    refused = answer("d1", "Claude requested permissions to use Bash, but you haven't granted it yet.", is_error=True)
+    asked = assistant(call("d1", "Bash", command="make all"))
+    found = found_in(INIT, asked, refused, {"type": "result", "result": "", "permission_denials": [denial]})
+    ((one,),) = [found["denied"]]
+    assert (one["turn_id"], one["count"]) == (1, 1)
+    assert "hyperhive run -- --allowedTools 'Bash(make:*)'" in one["remarks"][0]
+
+
+def test_a_missing_server_is_counted_once_a_turn() -> None:
+    init = INIT | {"mcp_servers": [{"name": "github", "status": "failed"}, {"name": "fine", "status": "connected"}]}
+    findings = Findings()
+    for turn_id in (1, 2):
+        findings.add_turn(turn_id, events([START, init, init]))
+    assert findings.to_dict()["mcp"] == [{"trouble": "github: failed", "turns": 2, "last": 2}]
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_turn_without_its_start_is_said_to_be_missing(is_whole: bool) -> None:
+    assert found_in(INIT, start=is_whole)["unseen"] == ([] if is_whole else [1])
+
+
+def test_a_recorded_turn_is_read_whole() -> None:
+    turn = [replace(one, turn_id=1) if isinstance(one, TurnStart | TurnEnd) else one for one in recorded_turn("tools")]
+    findings = Findings()
+    findings.add_turn(1, events(turn))
+    found = findings.to_dict()
+    assert (found["files"], found["unseen"]) == ([{"path": "notes.txt", "edits": 1, "added": 2, "removed": 0}], [])
+
+
+def test_odd_lines_are_no_error() -> None:
+    odd = [assistant(call("x", "Edit")), answer("x", None), assistant(call("", "Bash", command=5)), answer("", [1])]
+    assert found_in({"type": "system", "subtype": "init", "mcp_servers": 3, "cwd": []}, *odd)["files"] == []

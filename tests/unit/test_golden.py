@@ -136,6 +136,9 @@ VIEWS: dict[str, tuple[str, ...]] = {
     "show_plain": ("--plain", "show", "2"),
     "tail": ("tail", "--no-follow", "-n", "8"),
     "tail_tools": ("tail", "--no-follow", "--tools"),
+    "report": ("report", "--since", "12h"),
+    "report_plain": ("--plain", "report", "--since", "12h"),
+    "report_markdown": ("report", "--since", "12h", "--markdown"),
     "config_show": ("config", "show"),
 }
 
