@@ -1,8 +1,14 @@
-"""`LocalZone`: this machine's time zone, with the right UTC offset for each day."""
+"""Time zones: this machine's, with the right UTC offset for each day, and others by their names."""
 
+import os
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
 
+from hyperhive_cli.core.errors import UsageError
+
+_LOCAL_ZONE = Path("/etc/localtime")
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the origin of naive local times
 
 
@@ -45,3 +51,29 @@ def read_zone() -> None:
 def utc_now() -> datetime:
     """Return the current time in UTC."""
     return datetime.now(UTC)
+
+
+def zone_named(name: str) -> tzinfo:
+    """Return the zone of an IANA name; raises UsageError if this machine has no data of it."""
+    if name == "UTC":  # known without any data
+        return UTC
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - most commands need no other zone than this machine's
+
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, LookupError) as error:  # a folder, a path, or no such file
+        hint = "Europe/Berlin, UTC, …; if this machine has no zones at all: pip install tzdata"
+        raise UsageError(f"not a known time zone: {name!r}", hint) from error
+
+
+def local_zone_name() -> str | None:
+    """Return the IANA name of this machine's zone, None if it cannot be found out."""
+    given = os.environ.get("TZ")
+    if given is None and not _LOCAL_ZONE.exists():
+        return "UTC"
+    text = str(_LOCAL_ZONE.resolve()) if given is None else given.removeprefix(":") or "UTC"
+    name = text.rpartition("/zoneinfo/")[2].removeprefix("posix/")
+    with suppress(UsageError):
+        zone_named(name)
+        return name
+    return None

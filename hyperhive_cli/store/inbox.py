@@ -16,7 +16,7 @@ from hyperhive_cli.store import db as database
 from hyperhive_cli.store import schema
 from hyperhive_cli.store.facts import put_fact
 from hyperhive_cli.store.file_place import place_of
-from hyperhive_cli.store.inbox_file import BUSY_S, InboxFile
+from hyperhive_cli.store.inbox_file import BUSY_S
 from hyperhive_cli.store.messages import (
     COLUMNS,
     HARNESS_DIED,
@@ -33,6 +33,7 @@ from hyperhive_cli.store.messages import (
 from hyperhive_cli.store.planned import PlannedMessage, put_planned, withdraw
 from hyperhive_cli.store.queue import MessageQueue
 from hyperhive_cli.store.rescue import open_connection, open_when_present
+from hyperhive_cli.store.schedule_table import ScheduleTable
 from hyperhive_cli.store.schema import ENDED, LISTED, PAST, in_states
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ def _checked(planned: PlannedMessage) -> PlannedMessage:
     return planned._replace(sender=sender, body=body)
 
 
-class MessageTable(InboxFile, MessageQueue):
-    """The messages of an open inbox, as commands use them."""
+class MessageTable(ScheduleTable, MessageQueue):
+    """The messages of an open inbox, and its schedules, as commands use them."""
 
     def messages(self, *, ended: bool = False, view: View = WHOLE) -> list[Message]:
         """List the messages that wait, run, are held or dead, in the queue's order; with `ended` all of them."""
@@ -148,6 +149,10 @@ class MessageTable(InboxFile, MessageQueue):
                 WHERE key IS NOT NULL AND {in_states(ENDED)} AND changed < :horizon""",  # noqa: S608
             {"horizon": message.created - KEY_KEPT_MS},
         )
+
+    def _put_scheduled(self, message: Message) -> int | None:
+        self._free_keys(message)
+        return None if self._find("key", message.key) else self._insert(None, message)
 
     def _waiting(self) -> list[tuple[int, float]]:
         return self._read(f"SELECT id, coalesce(place, id) FROM messages WHERE state = 'ready' ORDER BY {IN_ORDER}")  # noqa: S608

@@ -172,4 +172,30 @@ INBOX: tuple[str, ...] = (
     ALTER TABLE messages ADD COLUMN start INTEGER; -- the `not_before` that was asked for; NULL: by an earlier release
     ALTER TABLE messages ADD COLUMN edited INTEGER; -- Unix ms; NULL: the text is as it was sent
     """,
+    """
+    CREATE TABLE schedules(
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL UNIQUE,
+        expression TEXT NOT NULL,              -- five fields of cron, or a word: @daily
+        zone TEXT NOT NULL,                    -- as IANA names it
+        sender TEXT NOT NULL,
+        raw INTEGER NOT NULL DEFAULT 0,
+        missed TEXT NOT NULL DEFAULT 'once' CHECK (missed IN ('skip', 'once', 'all')),
+        overlap TEXT NOT NULL DEFAULT 'skip' CHECK (overlap IN ('skip', 'queue')),
+        jitter_s INTEGER NOT NULL DEFAULT 0,
+        adopted TEXT,                          -- claude's id of a job that a turn had planned; NULL: a person added it
+        paused INTEGER NOT NULL DEFAULT 0,
+        next_slot INTEGER,                     -- Unix ms; NULL: none
+        last_slot INTEGER,                     -- the newest that was sent or skipped
+        last_skipped INTEGER,
+        fired INTEGER NOT NULL DEFAULT 0,      -- messages
+        skipped INTEGER NOT NULL DEFAULT 0,    -- slots
+        created INTEGER NOT NULL,
+        changed INTEGER NOT NULL,
+        body TEXT NOT NULL                     -- the last column: a long one has pages of its own
+    );
+    CREATE INDEX schedules_due ON schedules(next_slot) WHERE paused = 0;
+    CREATE INDEX schedules_ahead ON schedules(last_slot) WHERE paused = 0;
+    CREATE INDEX messages_open_keys ON messages(key) WHERE key IS NOT NULL AND state IN ('ready', 'leased');
+    """,
 )

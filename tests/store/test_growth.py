@@ -11,6 +11,7 @@ from hyperhive_cli.core.budget import Budget, Overrides
 from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.core.retention import Retention
+from hyperhive_cli.core.schedules import Schedule
 from hyperhive_cli.store import ended
 from hyperhive_cli.store.inbox import Inbox
 from hyperhive_cli.store.messages import STEP_ROWS, View
@@ -36,7 +37,7 @@ def traced(connection: sqlite3.Connection) -> Iterator[list[str]]:
 
 def is_short(step: str, statement: str) -> bool:
     """Whether this reads the messages alone that are open, or the newest turns."""
-    return step.endswith((*OPEN, "sqlite_sequence")) or (
+    return step.endswith((*OPEN, "sqlite_sequence", "CONSTANT ROW")) or (
         "turn_stats" in step and "ORDER BY turn_id DESC LIMIT" in statement
     )
 
@@ -73,6 +74,8 @@ def of_the_loop(inbox: Inbox) -> None:
     inbox.recover("another", now_ms=30)
     inbox.move(put(inbox), before=put(inbox), now_ms=40)
     inbox.move(put(inbox), before=None, now_ms=40)
+    assert len(inbox.fire_schedules(9 * DAY_MS)) == 1
+    assert inbox.fire_schedules(9 * DAY_MS) == []
 
 
 def of_status(inbox: Inbox) -> None:
@@ -85,6 +88,7 @@ def of_status(inbox: Inbox) -> None:
 @pytest.mark.parametrize("work", [of_the_loop, of_status])
 def test_no_query_reads_what_has_ended(work: object, inbox: Inbox) -> None:
     assert callable(work)
+    inbox.add_schedule(Schedule(0, "nightly", "@daily", "UTC", "operator", "audit"), now_ms=0)
     with traced(inbox.connection) as statements:
         work(inbox)
     assert len(statements) > 5

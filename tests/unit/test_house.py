@@ -41,6 +41,7 @@ HOMES = {
     "backports": "store.chunk",
     "click": "cli.",
     "compression": "store.chunk",
+    "cronsim": "core.schedules",
     "markdown_it": "render.",
     "matplotlib": "render.plot",
     "orjson": "core.events claude.stream",
