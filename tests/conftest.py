@@ -35,7 +35,7 @@ for ending, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHU
 TESTS = Path(__file__).resolve().parent
 RECORDINGS = TESTS / "recordings"
 # Ends a wait for what never comes. What does come may take many times as long on a busy machine as on a quiet one.
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 # The first is the engine alone, without a browser's windows: a page costs it a third.
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser")
 CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)

@@ -21,7 +21,7 @@ from tests.forkserver import Forked, Forkserver, can_fork
 
 Event = dict[str, Any]
 SOURCE = forkserver.SOURCE
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 
 TEXT: list[Step] = [{"replay": "v2.1.330/text.jsonl", "session_id": "from_argv"}]
 INIT: Step = {"recording": "v2.1.330/text.jsonl", "lines": [0, 1], "session_id": "from_argv"}

@@ -14,7 +14,7 @@ from tests.claude.test_harness import SKIP_PERMISSIONS
 from tests.forkserver import Forkserver
 from tests.harness import Hive, Program, of_kind
 
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 WAIT = "import os,time\nwhile not os.path.exists({gate!r}): time.sleep(0.05)"
 
 

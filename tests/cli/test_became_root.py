@@ -275,7 +275,7 @@ def test_so_does_a_hook(
     hook.write_text(f"#!/bin/sh\n{root} sleep {number} &\n{until_root('sleep')}\n")
     hook.chmod(0o755)
     words = [*harness, "--on-event", str(hook), "--on-event-kind", "turn_start"]
-    done = subprocess.run(words, cwd=hive.workspace, env=hive.variables(), capture_output=True, timeout=60, check=True)
+    done = subprocess.run(words, cwd=hive.workspace, env=hive.variables(), capture_output=True, timeout=120, check=True)
     (left,) = sleepers(number)
     (note,) = of_kind([json.loads(line) for line in done.stdout.splitlines()], "note")
     assert note["text"].startswith(f"the hook failed: still running, no permission to kill it: process {left}")

@@ -109,7 +109,7 @@ def test_a_tool_that_holds_on_to_the_guards_channel_does_not_keep_the_turn_alive
         pids = everything(fake_claude)
         program.send(signal.SIGKILL)
         program.wait()
-        wait_until(lambda: lock_holder(hive.state_dir / "harness.lock") is None, 10)
+        wait_until(lambda: lock_holder(hive.state_dir / "harness.lock") is None)
         assert all_gone(pids)
 
 

@@ -194,7 +194,7 @@ def unread_terminal(hive: Hive, *words: str, keys: bytes = b"", **variables: str
 def ends_at(process: subprocess.Popen[bytes], number: int) -> int:
     """Signal a process once, and return how it ends."""
     process.send_signal(number)
-    return process.wait(20)
+    return process.wait(LIMIT_S)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -239,7 +239,7 @@ def test_after_ctrl_s_a_panel_ends_at_one_signal(hive: Hive) -> None:
 def test_after_ctrl_s_a_command_ends_at_one_ctrl_c(words: list[str], hive: Hive) -> None:
     hive.call("send", "one")
     with unread_terminal(hive, *hive.command(*words), keys=CTRL_S) as process:
-        wait_until(lambda: "wait_woken" in _waits_in(process.pid) or "n_tty_write" in _waits_in(process.pid), 5.0)
+        wait_until(lambda: "wait_woken" in _waits_in(process.pid) or "n_tty_write" in _waits_in(process.pid))
         assert ends_at(process, signal.SIGINT) == 130
 
 
@@ -248,7 +248,7 @@ def test_after_ctrl_s_the_table_of_agents_ends_at_one_ctrl_c(hive: Hive) -> None
     hive.call("send", "one")
     with unread_terminal(hive, *hive.command("agents", "--watch"), keys=CTRL_S) as process:
         tasks = Path(f"/proc/{process.pid}/task")
-        wait_until(lambda: any("poll" in _waits_in(int(task.name)) for task in tasks.iterdir()), 5.0)
+        wait_until(lambda: any("poll" in _waits_in(int(task.name)) for task in tasks.iterdir()))
         assert ends_at(process, signal.SIGINT) == 130
 
 
@@ -269,7 +269,7 @@ def test_a_drain_whose_output_nobody_reads_ends_and_is_a_failure(hive: Hive, fak
         stderr=subprocess.PIPE,
     ) as process:
         assert process.stderr is not None
-        assert process.wait(20) == 1
+        assert process.wait(LIMIT_S) == 1
         assert process.stderr.read().endswith(b" events to stdout: nothing reads it\n")
     assert states(hive) == ["done"]
 

@@ -19,7 +19,7 @@ from hyperhive_cli.store.events import open_event_store
 
 T = TypeVar("T")
 MakeHandler = Callable[[Bus, ExitStack], Handler]  # what the stack holds is closed after the server
-LIMIT_S = 60.0  # on every wait of a test: long enough for a busy machine
+LIMIT_S = 120.0  # on every wait of a test: long enough for a busy machine
 
 
 class EchoHandler:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-LIMIT_S = 30.0
+LIMIT_S = 120.0
 HELLO = struct.Struct("!ii")
 TLS_REQUESTS = {80877103, 80877104}
 READY = b"Z\x00\x00\x00\x05"

@@ -15,7 +15,7 @@ from hyperhive_cli.hive.database import AwayError, connect, migrate, open_hive, 
 from hyperhive_cli.hive.inbox import HiveInbox
 from hyperhive_cli.hive.schema import HIVE
 from hyperhive_cli.store.messages import KEY_KEPT_MS, Message, Sent
-from tests.harness import SOURCE
+from tests.harness import LIMIT_S, SOURCE
 from tests.hive.conftest import Database
 from tests.hive.machines import open_machines
 from tests.hive.postgres import Server
@@ -82,7 +82,7 @@ def test_two_inits_at_once_make_one_hive(server: Server) -> None:
         subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=SOURCE)
         for _ in range(2)
     ]
-    said = sorted(one.communicate(timeout=60)[0] for one in both)
+    said = sorted(one.communicate(timeout=LIMIT_S)[0] for one in both)
     assert said == [f"the hive is at version {len(HIVE)}\n", f"the hive is up to date (version {len(HIVE)})\n"]
 
 

@@ -119,13 +119,13 @@ def test_an_agent_is_moved_after_its_turn_and_a_machine_is_drained(database: Dat
             wait_until(lambda: database.rows("SELECT wanted FROM hyperhive.agent") == [(there.name,)])
             here.fake.touch("go on")
             there.fake.script(TEXT)
-            there.await_owner("bee", timeout_s=30)
+            there.await_owner("bee")
             assert database.rows("SELECT state, deliveries FROM hyperhive.inbox") == [("done", 1)]
             assert a.send("bee", "more", "--wait").status == 0
             assert a.call("x", "agents", "move", "bee").status == 0
             assert a.call("x", "hive", "drain", there.name).status == 0
             here.fake.script(TEXT)
-            here.await_owner("bee", timeout_s=30)
+            here.await_owner("bee")
             shown = a.call("x", "hive", "status").stdout
             assert "draining" in shown
             assert [program.interrupt() for program in (first, second)] == [130, 130]

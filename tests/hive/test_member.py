@@ -27,7 +27,7 @@ from tests.hive.conftest import Database
 if TYPE_CHECKING:
     from hyperhive_cli.hive.database import Connection
 
-LIMIT_S = 20.0
+LIMIT_S = 120.0
 LATER_MS = 2**45
 WAKE_UP = PlannedMessage("wakeup", "look", not_before=LATER_MS, key="wake-up")
 PLANNED = WAKE_UP._replace(sender="planner")  # which replaces nothing

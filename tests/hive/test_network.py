@@ -99,7 +99,7 @@ def test_the_page_is_true(lab: Lab) -> None:
             environment = keeper if machine is None else _without_hive(machine)
             words = [*lab.network.on(who), "bash", "-euc", text]
             done = subprocess.run(
-                words, env=environment, cwd=SOURCE, capture_output=True, text=True, check=False, timeout=90
+                words, env=environment, cwd=SOURCE, capture_output=True, text=True, check=False, timeout=LIMIT_S
             )
             assert done.returncode == 0, (text, done.stdout, done.stderr)
             return done.stdout

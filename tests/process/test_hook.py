@@ -21,7 +21,7 @@ from hyperhive_cli.harness.hook import HookConfig, needs_attention, open_hook, w
 from hyperhive_cli.harness.hook_command import ATTENTION, command_words, find_hook
 from tests.conftest import process_state
 
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 
 
 def record(event: LiveEvent) -> BusEvent:

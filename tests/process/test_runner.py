@@ -29,7 +29,7 @@ SESSION = "0d2b5a3c-0000-4000-8000-000000000000"
 INIT: Step = {"line": {"type": "system", "subtype": "init", "session_id": SESSION, "claude_code_version": "2.1.330"}}
 RESULT: Step = {"line": {"type": "result", "subtype": "success", "is_error": False, "result": "done"}}
 FOREVER: Step = {"wait_for": "a gate that stays shut"}
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 NUMBER = r"[\d.]+"
 
 

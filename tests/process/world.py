@@ -22,7 +22,7 @@ from hyperhive_cli.store.messages import Message
 from tests.conftest import FakeClaude, Step, recording
 
 Event = dict[str, Any]
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 NOW = 1_700_000_000.0
 TEXT: Step = {"recording": "v2.1.330/text.jsonl", "session_id": "from_argv"}
 TEXT_SESSION: str = json.loads(recording("v2.1.330/text.jsonl")[0])["session_id"]

@@ -100,6 +100,6 @@ with open_event_store(folder / "events") as store, open_inbox(folder / "inbox") 
 
 def test_a_limit_on_the_size_of_files_is_a_failure_and_no_death(tmp_path: Path) -> None:
     command = [sys.executable, "-c", LIMITED, str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == ["disk I/O error", "the inbox cannot be written: disk I/O error", "1 1"]

@@ -142,7 +142,7 @@ with open_inbox(Path({str(path)!r})) as inbox:
     print(inbox.send("operator", "x", now_ms=1).id)
 """
     children = [subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE) for _ in range(6)]
-    numbers = [child.communicate(timeout=60)[0] for child in children]
+    numbers = [child.communicate(timeout=120)[0] for child in children]
     assert sorted(numbers) == [f"{number}\n".encode() for number in range(1, 7)]
 
 

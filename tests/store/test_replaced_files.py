@@ -79,7 +79,7 @@ def test_what_is_in_the_place_of_a_file_is_named_at_once(operation: str, tmp_pat
     suffixes, expected = OPERATIONS[operation]
     command = [sys.executable, "-c", EACH, str(tmp_path), operation, suffixes]
     try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=30)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     except subprocess.TimeoutExpired as error:
         pytest.fail(f"it hangs: {(error.stdout or b'').decode().splitlines()[-1]}")
     assert (done.returncode, done.stderr) == (0, "")
@@ -123,5 +123,5 @@ with folder.hold_lock(lock, "bee"):
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal"])
 def test_a_terabyte_of_nothing_behind_a_file_is_not_read(suffix: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", HUGE, str(tmp_path), suffix]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")

@@ -22,7 +22,7 @@ TURNS = list(zip(MESSAGES, FILES, strict=True))
 
 def run(prompt: str, *arguments: str) -> bytes:
     command = [*replay_command("none"), *CLAUDES_OWN, *arguments]
-    done = subprocess.run(command, input=prompt.encode(), capture_output=True, check=True, timeout=60)
+    done = subprocess.run(command, input=prompt.encode(), capture_output=True, check=True, timeout=120)
     assert done.stderr == b""
     return done.stdout
 
@@ -145,7 +145,7 @@ def test_a_reader_that_goes_away_ends_it_quietly() -> None:
 def test_wrong_usage_is_status_2_and_says_why(arguments: list[str], reason: str, tmp_path: Path) -> None:
     program = replay_command("none")[:4]
     command = [*program, *arguments]
-    done = subprocess.run(command, cwd=tmp_path, input=b"", capture_output=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=tmp_path, input=b"", capture_output=True, check=False, timeout=120)
     assert done.returncode == 2
     assert done.stdout == b""
     assert reason in done.stderr.decode()
@@ -153,5 +153,5 @@ def test_wrong_usage_is_status_2_and_says_why(arguments: list[str], reason: str,
 
 def test_the_package_loads_none_of_the_libraries() -> None:
     code = "import sys, hyperhive_cli.demo; print(*{'trio', 'rich', 'click', 'orjson'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=120)
     assert done.stdout.strip() == b""

@@ -31,7 +31,7 @@ def loaded_by(*arguments: str, environment: dict[str, str], folder: Path, status
         cwd=folder,
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=120,
         text=True,
     )
     assert done.returncode == status, done.stderr

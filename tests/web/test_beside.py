@@ -21,7 +21,7 @@ from hyperhive_cli.harness.config import PanelConfig
 from hyperhive_cli.harness.operations import refuse_turns
 from hyperhive_cli.harness.web_panel import MAX_DEATHS, Panel
 from tests.conftest import FakeClaude, parent_of, process_state, wait_until
-from tests.harness import TEXT, Hive, Program, of_kind, outcomes
+from tests.harness import LIMIT_S, TEXT, Hive, Program, of_kind, outcomes
 from tests.web.site import Site
 
 ADDRESS = re.compile(r"web panel: (http://127\.0\.0\.1:\d+/)#token=([\w-]{43})")
@@ -110,7 +110,7 @@ def test_a_panel_that_dies_is_restarted_and_open_pages_continue(hive: Hive, fake
         note = program.wait_for_kind("note", level="warning")
         assert note["text"] == ("the web panel exited with status -9; the agent goes on, the panel restarts in 1.0s")
         assert hive.call("send", "one", "--wait").status == 0
-        wait_until(lambda: answers(site), 20.0)
+        wait_until(lambda: answers(site))
         assert site.post("/api/messages", body="by the token of the one before").json()["id"] == 2
         assert panel_of(program) != first
         program.interrupt()
@@ -133,7 +133,7 @@ def test_a_panel_that_dies_again_and_again_is_given_up(tmp_path: Path, monkeypat
 
         async def live() -> None:
             config = PanelConfig(("-a", "bee", "web", f"--bind={bind}"), tmp_path, dict(os.environ))
-            with trio.fail_after(20.0):
+            with trio.fail_after(LIMIT_S):
                 await Panel(bus).run(config, not_shown)
 
         trio.run(live)
@@ -157,7 +157,7 @@ def test_the_death_of_a_panel_that_ran_for_long_is_the_first_in_a_row(
 
     async def outlive() -> None:
         config = PanelConfig(("no-such-command",), tmp_path, dict(os.environ))
-        with trio.fail_after(20.0):
+        with trio.fail_after(LIMIT_S):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(Panel(bus).run, config, not_shown)
                 async for _ in bus.subscribe().batches():

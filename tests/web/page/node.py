@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import LIMIT_S
+
 HERE = Path(__file__).resolve().parent
 NODE = shutil.which("node")
 NO_NODE = "THE PAGE'S MODULES ARE NOT TESTED: no node here (`apt-get install nodejs`; 20 or newer)"
@@ -20,7 +22,7 @@ def ask_node(program: str, given: object) -> Any:  # noqa: ANN401 - JSON
     command = [str(NODE), str(HERE / program)]
     environment = {**os.environ, "TZ": "UTC"}
     done = subprocess.run(
-        command, input=json.dumps(given), env=environment, capture_output=True, text=True, timeout=60, check=True
+        command, input=json.dumps(given), env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=True
     )
     return json.loads(done.stdout)
 

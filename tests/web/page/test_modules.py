@@ -12,6 +12,7 @@ import pytest
 import hyperhive_cli
 from hyperhive_cli.core import text
 from hyperhive_cli.core.budget import raised_limit
+from tests.conftest import LIMIT_S
 from tests.web.page.node import NODE, ask_node, needs_node
 
 HERE = Path(__file__).resolve().parent
@@ -36,7 +37,7 @@ TEXTS = [
 @pytest.mark.parametrize("name", sorted(path.name for path in HERE.glob("*.test.mjs")))
 def test_the_modules_pass_their_own_tests(name: str) -> None:
     done = subprocess.run(
-        [str(NODE), "--test", str(HERE / name)], capture_output=True, text=True, timeout=60, check=False
+        [str(NODE), "--test", str(HERE / name)], capture_output=True, text=True, timeout=LIMIT_S, check=False
     )
     assert done.returncode == 0, done.stdout[-6000:]
     assert re.search(r"pass [1-9]", done.stdout)
