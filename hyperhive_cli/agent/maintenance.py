@@ -148,8 +148,15 @@ def _shrink(path: Path) -> str | None:
     return f"{path}-wal has grown to {left / 2**20:.0f} MiB and cannot be cut back{who}"
 
 
-async def sweep(bus: Bus) -> None:
-    """Keep the history at its capacity, forever."""
+async def keep_history(bus: Bus) -> None:
+    """Archive what is complete and keep the history at its capacity, forever."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_archive, bus)
+        while True:
+            await bus.sweep()
+            await trio.sleep(SWEEP_EVERY_S)
+
+
+async def _archive(bus: Bus) -> None:
     while True:
-        await bus.sweep()
-        await trio.sleep(SWEEP_EVERY_S)
+        await bus.archive_when_due()

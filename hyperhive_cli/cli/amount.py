@@ -1,4 +1,4 @@
-"""`Amount`, `Duration`, `Days`, `Count` and `Kept`: numbers on the command line."""
+"""`Amount`, `Duration`, `Days`, `Size`, `Count` and `Kept`: numbers on the command line."""
 
 import math
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from hyperhive_cli.core.errors import UsageError
-from hyperhive_cli.core.retention import Retention
+from hyperhive_cli.core.retention import Retention, text_to_size
 from hyperhive_cli.core.settings import MAX_FIGURE
 
 
@@ -70,6 +70,19 @@ class Kept(click.ParamType[Retention]):
             return value
         try:
             return Retention.from_text(str(value))
+        except UsageError as error:
+            self.fail(f"{error.message}: {error.hint}", param, ctx)
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes, as people write it: `500MB`, `1GB`, `1.5GiB`."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - as click has it
+        """Return the bytes; fails as click does."""
+        try:
+            return value if isinstance(value, int) else text_to_size(str(value))
         except UsageError as error:
             self.fail(f"{error.message}: {error.hint}", param, ctx)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hyperhive_cli.cli import completers
-from hyperhive_cli.cli.amount import DOLLARS, NUMBER, Amount, Duration, Kept
+from hyperhive_cli.cli.amount import DOLLARS, NUMBER, Amount, Days, Duration, Kept, Size
 from hyperhive_cli.cli.configured import FOLDER, load_settings
 from hyperhive_cli.cli.declared import argument, command, option, pass_context, pass_invocation, section
 from hyperhive_cli.cli.displays import open_display
@@ -22,7 +22,7 @@ from hyperhive_cli.cli.run_config import RunOptions, build_config, read_options
 from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.cli.web import DEFAULT_BIND, with_tls
 from hyperhive_cli.core.errors import HyperhiveError
-from hyperhive_cli.core.retention import KEEP_DEFAULT
+from hyperhive_cli.core.retention import KEEP_DEFAULT, KEEP_HISTORY, MAX_DAYS
 from hyperhive_cli.harness.config import HarnessConfig
 from hyperhive_cli.harness.hook_command import ATTENTION, HOOK_KINDS
 from hyperhive_cli.harness.signals import before_end, on_suspension
@@ -138,6 +138,14 @@ _limit = partial(option, type=Duration(min=0, min_open=True), metavar="DURATION"
 @option(
     "--keep-messages", type=Kept(), default=KEEP_DEFAULT.to_text(), metavar="DAYS,COUNT", show_default=True,
     help="Delete ended messages older than DAYS, except the newest COUNT; `all` keeps them. Statistics stay",
+)  # fmt: skip
+@option(
+    "--history-days", type=Days(min=0, max=MAX_DAYS), default=KEEP_HISTORY.days, metavar="DAYS", show_default=True,
+    help="Keep all events of the last DAYS; 0: the newest 2,000",
+)  # fmt: skip
+@option(
+    "--history-bytes", type=Size(), default="1GB", metavar="SIZE", show_default=True,
+    help="Keep at most SIZE of them, compressed",
 )  # fmt: skip
 @argument("claude_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- CLAUDE'S OPTIONS]")
 @pass_invocation

@@ -27,7 +27,7 @@ from hyperhive_cli.cli.invocation import Invocation, check_reachable, is_text
 from hyperhive_cli.cli.web import need_extra, web_arguments
 from hyperhive_cli.core.budget import Budget
 from hyperhive_cli.core.errors import UsageError
-from hyperhive_cli.core.retention import Retention
+from hyperhive_cli.core.retention import HistoryRetention, Retention
 from hyperhive_cli.core.settings import TURN_VARIABLE, AgentPaths, check_model_name
 from hyperhive_cli.harness.config import HarnessConfig, Hive, PanelConfig
 from hyperhive_cli.harness.hook_command import find_hook
@@ -71,6 +71,8 @@ class RunOptions(NamedTuple):
     allow_cross_session: bool
     prewarm: bool
     keep_messages: Retention
+    history_days: int
+    history_bytes: int
     allow_self_control: bool
     on_event: str | None
     hook_kinds: tuple[str, ...]
@@ -118,6 +120,7 @@ def build_config(
         messages=[check_message("operator", text) for text in options.messages],
         allow_self_control=options.allow_self_control,
         keep_messages=options.keep_messages,
+        keep_history=HistoryRetention(options.history_days, options.history_bytes),
         is_workspace_named=options.is_workspace_named,
         panel=_panel(options, paths, environ) if options.web else None,
         agent=_agent(options, workspace, environ, live=live),  # last: it looks for claude

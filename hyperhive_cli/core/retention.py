@@ -1,5 +1,6 @@
 """`Retention`: how long ended messages are kept; `HistoryRetention`: how long events are. Pure."""
 
+import re
 from typing import NamedTuple
 
 from hyperhive_cli.core.errors import UsageError
@@ -8,6 +9,8 @@ ALL = "all"
 DAY_MS = 24 * 3600 * 1000
 FORGET_EVERY_S = 3600.0  # between two deletions of old messages
 MAX_DAYS, MAX_COUNT = 36_500, 10**9
+MIN_HISTORY_BYTES, MAX_HISTORY_BYTES = 10**6, 10**15
+SIZE_HINT = "1GB, 500MB, 1.5GiB; 1MB at least"
 HINT = "30d, 10000, 30d,10000 (whichever is more), or all"
 
 
@@ -48,6 +51,16 @@ class HistoryRetention(NamedTuple):
 
 KEEP_ALL = Retention(is_all=True)
 KEEP_DEFAULT = Retention()
+KEEP_HISTORY = HistoryRetention()
+
+
+def text_to_size(text: str) -> int:
+    """Read a number of bytes: `500MB`, `1GB`, `1.5GiB`. Raises UsageError for others, and below a megabyte."""
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,3})?) ?([kmgt]?)(i?)b?", text.strip().lower(), re.ASCII)
+    figure = 0 if match is None else float(match[1]) * (1024 if match[3] else 1000) ** " kmgt".index(match[2] or " ")
+    if not MIN_HISTORY_BYTES <= figure <= MAX_HISTORY_BYTES:
+        raise UsageError(f"not a valid size: {text!r}", SIZE_HINT)
+    return round(figure)
 
 
 def _number(text: str, most: int, whole: str) -> int:

@@ -14,13 +14,14 @@ from uuid import uuid4
 import trio
 
 from hyperhive_cli.control.wire import events_to_lines
-from hyperhive_cli.core.events import PARTIAL, BusEvent, LiveEvent, Note, Stream
+from hyperhive_cli.core.events import PARTIAL, BusEvent, LiveEvent, Note, Stream, TurnEnd
 from hyperhive_cli.core.settings import RING_CAPACITY
 from hyperhive_cli.feed.current_state import CurrentState
 from hyperhive_cli.feed.fan_out import FanOut, Writer
 from hyperhive_cli.feed.follower import Batch, Events, Follower, Gap, Phase, Reset
 from hyperhive_cli.feed.history import History
 from hyperhive_cli.feed.ring_buffer import RingBuffer, Subscription
+from hyperhive_cli.store.archive import Archive
 from hyperhive_cli.store.events import EventStore
 
 NOTE_LIMIT_CHARS = 8_000  # twice the longest reason of a failure
@@ -29,17 +30,19 @@ NOTE_LIMIT_CHARS = 8_000  # twice the longest reason of a failure
 class Bus:
     """The live feed of one life of a harness (`boot`), and what its agent is doing now (`current`).
 
-    Without a store `seq` counts from 1 in each life. `now` returns Unix seconds.
+    Without a store and an `archive`, which is open, `seq` counts from 1 in each life. `now` returns Unix seconds.
     """
 
     def __init__(
-        self, store: EventStore | None = None, *, model_file: Path | None = None, now: Callable[[], float] = time.time
-    ) -> None:
+        self, store: EventStore | None = None, archive: Archive | None = None, *, model_file: Path | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
         self.boot = uuid4().hex
-        self.current_seq = 0 if store is None else store.last_seq()
+        # A store that was lost starts again at 0, but no number is given twice.
+        self.current_seq = max(0 if store is None else store.last_seq(), 0 if archive is None else archive.upto)
         self.first_seq = self.current_seq  # where this life, or its history, started
         self.current = CurrentState(self.publish, now, model_file)
-        self._history = History(store, now)
+        self._history = History(store, archive, now)
         self._now = now
         self._ring = RingBuffer[BusEvent](RING_CAPACITY, trio.lowlevel.ParkingLot())
         self.fan_out = FanOut(self._ring, _join, trio.lowlevel.ParkingLot, trio.sleep)
@@ -56,6 +59,8 @@ class Bus:
             return
         ts = self.now_ms()
         self._publish([BusEvent.make(self._next_seq(event), ts, event) for event in events])
+        if any(isinstance(event, TurnEnd) for event in events):
+            self._history.archiver.wake()
 
     def publish_lines(self, payloads: Sequence[bytes], lines: Sequence[Mapping[str, Any]]) -> None:
         """Publish the events of lines of claude (`Stream`), given as their payloads and their parsed form."""
@@ -93,8 +98,8 @@ class Bus:
 
         The next number is higher than any that was shown, and any in the history. Raises StoreError.
         """
-        missing, newest = self.current_seq, store.last_seq()
-        self.current_seq = self.first_seq = max(missing, newest)
+        missing = self.current_seq - self.first_seq
+        self.current_seq = self.first_seq = max(self.current_seq, store.last_seq())
         self._history.store = store
         self.note(f"the history is written from now on; {missing} events of this life are missing from it")
 
@@ -111,8 +116,13 @@ class Bus:
         """Wait if the history grows faster than it can be stored (`History.settle`)."""
         self.publish(*await self._history.settle())
 
+    async def archive_when_due(self) -> None:
+        """Wait until a turn has ended or much was written, and copy what is complete into the archive."""
+        await self._history.archiver.until_due()
+        self.publish(*await self._history.archive())
+
     async def sweep(self) -> None:
-        """Delete the rows of the history beyond its capacity."""
+        """Archive what is complete, and delete the rows of the history beyond its capacity."""
         self.publish(*await self._history.sweep())
 
     def close(self) -> None:

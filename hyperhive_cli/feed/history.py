@@ -6,7 +6,9 @@ import trio
 
 from hyperhive_cli.core.errors import StoreError
 from hyperhive_cli.core.events import BusEvent, Note
+from hyperhive_cli.feed.archiver import Archiver
 from hyperhive_cli.feed.follower import Page, Unreadable
+from hyperhive_cli.store.archive import Archive
 from hyperhive_cli.store.events import PAGE_ROWS, EventStore
 
 # After a failure the store is not tried again with each event: if another process holds its lock, each attempt costs
@@ -20,8 +22,9 @@ class History:
     Blocking. The owner publishes the notes that methods return.
     """
 
-    def __init__(self, store: EventStore | None, now: Callable[[], float]) -> None:
+    def __init__(self, store: EventStore | None, archive: Archive | None, now: Callable[[], float]) -> None:
         self.store = store
+        self.archiver = Archiver(archive, now)
         self._now = now
         self._failed_at: float | None = None  # when the store last failed; None: it works
 
@@ -32,7 +35,9 @@ class History:
         if self._failed_at is not None and abs(self._now() - self._failed_at) < RETRY_S:
             self.store.put_off(records)
             return []
-        return self._note_change(self.store, self.store.append(records))
+        notes = self._note_change(self.store, self.store.append(records))
+        self.archiver.wake_if_due(self.store)
+        return notes
 
     def check(self, newest: int) -> tuple[int, list[Note]]:
         """Find the file again if it was removed or replaced, and write the rows that wait.
@@ -94,14 +99,10 @@ class History:
         await store.log.finish(trio.to_thread.run_sync)
         return await self.sweep() if store.is_crowded else []
 
+    async def archive(self) -> list[Note]:
+        """Copy what is complete into the archive."""
+        return [] if self.store is None or self._failed_at is not None else await self.archiver.archive(self.store)
+
     async def sweep(self) -> list[Note]:
-        """Delete the rows beyond the capacity, in steps that are too short to delay anything."""
-        while self.store is not None and self._failed_at is None:
-            try:
-                if not self.store.sweep():
-                    self.store.unswept_bytes = 0
-                    break
-            except StoreError as error:
-                return [Note(text=error.message, level="warning")]
-            await trio.lowlevel.checkpoint()
-        return []
+        """Archive what is complete, and delete the rows beyond the capacity."""
+        return [] if self.store is None or self._failed_at is not None else await self.archiver.sweep(self.store)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from hyperhive_cli.agent.config import AgentConfig
-from hyperhive_cli.core.retention import KEEP_DEFAULT, Retention
+from hyperhive_cli.core.retention import KEEP_DEFAULT, KEEP_HISTORY, HistoryRetention, Retention
 from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.harness.hook_command import ATTENTION
 
@@ -60,4 +60,5 @@ class HarnessConfig:
     hive: Hive | None = None
     complain: Callable[[str], None] = print  # shows on stderr what cannot be shown with the events
     keep_messages: Retention = KEEP_DEFAULT
+    keep_history: HistoryRetention = KEEP_HISTORY
     is_workspace_named: bool = False  # by the operator: an agent whose workspace was moved may be bound to it

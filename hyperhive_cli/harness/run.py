@@ -12,7 +12,7 @@ import trio
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.credentials import account_of
 from hyperhive_cli.agent.loop import AgentLoop
-from hyperhive_cli.agent.maintenance import Maintenance, recover, sweep
+from hyperhive_cli.agent.maintenance import Maintenance, keep_history, recover
 from hyperhive_cli.agent.session import request_new_session
 from hyperhive_cli.agent.settings_copy import open_settings
 from hyperhive_cli.claude.process import become_subreaper, sweep_marked
@@ -31,6 +31,7 @@ from hyperhive_cli.harness.stopping import RunningAgent, SignalTask
 from hyperhive_cli.harness.web_panel import Panel, open_panel
 from hyperhive_cli.hive.local_inbox import LocalInbox, open_local_inbox
 from hyperhive_cli.hive.relay import Relay, open_relay
+from hyperhive_cli.store.archive import Archive
 from hyperhive_cli.store.events import EventStore, open_event_store
 from hyperhive_cli.store.file_place import unsound_file_system, wal_bytes
 from hyperhive_cli.store.folder import bound_elsewhere, hold_lock, is_gone, prepare_state_dir, write_holder
@@ -38,6 +39,7 @@ from hyperhive_cli.store.inbox import Inbox, open_inbox
 from hyperhive_cli.store.lives import recorded_life
 from hyperhive_cli.store.report import stored_status, with_live
 from hyperhive_cli.store.wal import shrink_wal, wal_allowance
+from hyperhive_cli.store.words import words_of
 
 RESTART = -1  # no exit status: the program should start again with the same command line
 DISPLAY_GRACE_S = 1.0  # for a line on a terminal that may be held up
@@ -109,7 +111,7 @@ async def run_agent(
                     with work:
                         async with open_hook(_hook(config, agent), bus, lambda: signals.wishes.is_hard):
                             await attending.start(signals.attend, RunningAgent(loop.control, work, display))
-                            beside = (partial(sweep, bus), maintenance.run, logins.serve)
+                            beside = (partial(keep_history, bus), maintenance.run, logins.serve)
                             with recorded_life(inbox, bus.now_ms):
                                 await _work(loop, beside, prewarm=agent.prewarm)
                 bus.close()
@@ -221,11 +223,12 @@ def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, Maintenance, in
             return stack.enter_context(open_event_store(paths.events_db))
 
         store, warning = _try_history(open_history, paths.events_db)
-        bus = Bus(store, model_file=paths.model_file)
+        archive, remarks = _open_archive(config)
+        bus = Bus(store, archive, model_file=paths.model_file)
         bus.current.restore(inbox.fact("context_tokens"), inbox.fact("context_window"))
         bus.current.permission_mode = config.agent.launch.mode
-        if warning is not None:
-            bus.note(warning, "warning")
+        for remark in [*([] if warning is None else [warning]), *remarks]:
+            bus.note(remark, "warning")
         if swept:
             bus.note(f"an earlier harness left processes behind: {swept} killed", "warning")
         if moved_from is not None:
@@ -263,6 +266,15 @@ def _take_over_workspace(config: HarnessConfig, inbox: Inbox, bus: Bus, old: str
     request_new_session(inbox)
     inbox.put_facts(workspace=new)
     bus.note(f"the workspace was moved from {old} to {new}: going on in a new session", "warning")
+
+
+def _open_archive(config: HarnessConfig) -> tuple[Archive, list[str]]:
+    """Open the archive; one that cannot be used is tried again, and reported, by the first sweep."""
+    archive = Archive(config.paths.history, config.keep_history, words_of)
+    try:
+        return archive, archive.open()
+    except StoreError:
+        return archive, []
 
 
 def _try_history(open_history: Callable[[], EventStore], path: Path) -> tuple[EventStore | None, str | None]:

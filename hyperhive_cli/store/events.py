@@ -14,6 +14,7 @@ from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.core.settings import HISTORY_CAPACITY
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store import schema
+from hyperhive_cli.store.chunk import CHUNK_BYTES, CHUNK_ROWS
 from hyperhive_cli.store.file_place import FilePlace, free_bytes, place_of
 from hyperhive_cli.store.wal import WriteAheadLog
 
@@ -34,6 +35,7 @@ _INSERT = "INSERT INTO events(id, ts, kind, payload_json) VALUES (?, ?, ?, CAST(
 # groups gain nothing. The index on `ts`, which is there for other programs, costs 0.3 µs of it.
 GROUP_ROWS = 8
 _INSERT_GROUP = _INSERT + ", (?, ?, ?, CAST(? AS TEXT))" * (GROUP_ROWS - 1)
+_AFTER = "SELECT id, ts, kind, payload_json FROM events WHERE id > ? ORDER BY id"
 _TIME = "SELECT ts FROM events WHERE id = ?"
 _IS_BETWEEN = "SELECT :seq > (SELECT min(id) FROM events) AND :seq < (SELECT max(id) FROM events)"
 _ALL = 2**63 - 1
@@ -48,6 +50,7 @@ class EventStore:
     unsaved: list[BusEvent] = field(default_factory=list)
     lost: int = 0
     unswept_bytes: int = 0  # written since the last sweep
+    unarchived_bytes: int = 0  # of payload written since the last look of the archive
     moved: Path | None = None  # where a damaged file was moved to
     place: FilePlace | None = None  # None: it is not checked whether the file is still there
     log: WriteAheadLog | None = None  # None: it is not copied
@@ -67,10 +70,11 @@ class EventStore:
             self._keep(rows)
             return str(error)
         self.unsaved = []
-        size_bytes = COMMIT_BYTES + sum(len(row.payload) for row in rows)
-        self.unswept_bytes += size_bytes
+        payload_bytes = sum(len(row.payload) for row in rows)
+        self.unarchived_bytes += payload_bytes
+        self.unswept_bytes += COMMIT_BYTES + payload_bytes
         if self.log is not None:
-            self.log.grow(size_bytes)
+            self.log.grow(COMMIT_BYTES + payload_bytes)
         return None
 
     def _insert(self, rows: list[BusEvent]) -> None:
@@ -200,19 +204,19 @@ class EventStore:
             raise _unreadable(error) from error
         return rows
 
-    def sweep(self, capacity: int = HISTORY_CAPACITY) -> int:
-        """Delete the oldest rows beyond the newest `capacity`, at most SWEEP_ROWS; return how many."""
+    def sweep(self, capacity: int = HISTORY_CAPACITY, upto: int = _ALL) -> int:
+        """Delete the oldest rows beyond the newest `capacity` and not beyond `upto`, at most SWEEP_ROWS; count them."""
         try:
             with database.transaction(self.connection):
                 return self.connection.execute(
                     """
                     DELETE FROM events WHERE id IN (
                         SELECT id FROM events
-                        WHERE id <= (SELECT id FROM events ORDER BY id DESC LIMIT 1 OFFSET :capacity)
+                        WHERE id <= (SELECT id FROM events ORDER BY id DESC LIMIT 1 OFFSET :capacity) AND id <= :upto
                         ORDER BY id LIMIT :rows
                     )
                     """,
-                    {"capacity": capacity, "rows": SWEEP_ROWS},
+                    {"capacity": capacity, "upto": upto, "rows": SWEEP_ROWS},
                 ).rowcount
         except sqlite3.Error as error:
             raise StoreError(f"old rows of the history cannot be deleted: {error}") from error
@@ -241,15 +245,36 @@ def _numbered(records: Sequence[BusEvent]) -> list[BusEvent]:
 
 def rows_to_events(rows: Iterable[Sequence[Any]]) -> Iterator[BusEvent]:
     """Yield the events of these rows (seq, ts, kind, payload); one that cannot be read is left out."""
-    for seq, ts, kind, payload in rows:
-        if isinstance(ts, int) and isinstance(kind, str) and isinstance(payload, str):
-            with suppress(ValueError, TypeError):
-                yield BusEvent.from_row(seq, ts, kind, payload.encode())
+    for seq, ts, kind, payload in filter(_is_row, rows):
+        with suppress(ValueError, TypeError):
+            yield BusEvent.from_row(seq, ts, kind, payload.encode())
+
+
+def _is_row(row: Sequence[Any]) -> bool:
+    """Return True if the columns have their types, which SQLite does not enforce."""
+    _, ts, kind, payload = row
+    return isinstance(ts, int) and isinstance(kind, str) and isinstance(payload, str) and "\n" not in kind
 
 
 def _text(raw: bytes) -> str:
     """Decode a text column; invalid UTF-8 must not make the rows around it unreadable."""
     return raw.decode(errors="replace")
+
+
+def read_archivable(store: EventStore, after: int) -> list[BusEvent]:
+    """Return the next rows after a number, as many as a chunk may hold. Those that cannot be read are skipped."""
+    rows: list[BusEvent] = []
+    size_bytes = 0
+    try:
+        with closing(store.connection.execute(_AFTER, (after,))) as cursor:
+            for seq, ts, kind, payload in filter(_is_row, cursor):
+                rows.append(BusEvent(seq, ts, kind, payload.encode()))
+                size_bytes += len(rows[-1].payload)
+                if size_bytes >= CHUNK_BYTES or len(rows) == CHUNK_ROWS:
+                    break
+    except sqlite3.Error as error:
+        raise _unreadable(error) from error
+    return rows
 
 
 @contextmanager

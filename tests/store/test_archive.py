@@ -1,56 +1,15 @@
 """The archive: everything is in it once and as it was, whatever was damaged, and the oldest goes first."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from hyperhive_cli.core.errors import StoreError
-from hyperhive_cli.core.events import BusEvent, TurnEnd, TurnStart
 from hyperhive_cli.core.retention import HistoryRetention
 from hyperhive_cli.store.archive import Archive
-from hyperhive_cli.store.chunk import CHUNK_BYTES, CHUNK_ROWS, unpack
+from hyperhive_cli.store.chunk import CHUNK_BYTES, CHUNK_ROWS
 from hyperhive_cli.store.segment import find_segments, open_segment
-
-DAY_MS = 24 * 3600 * 1000
-NOON = 1_796_040_000_000  # 2026-11-30 12:00 UTC
-
-
-def words_of(rows: Sequence[BusEvent]) -> str:
-    return " ".join(f"w{row.seq}" for row in rows)
-
-
-def archive_in(folder: Path, days: int = 30, size_bytes: int = 10**9) -> Archive:
-    archive = Archive(folder / "history", HistoryRetention(days, size_bytes), words_of)
-    assert archive.open() == []
-    return archive
-
-
-def start(seq: int, turn_id: int, ts: int = NOON) -> BusEvent:
-    return BusEvent.make(seq, ts, TurnStart(sender="operator", body="x", unread=0, turn_id=turn_id))
-
-
-def end(seq: int, turn_id: int, ts: int = NOON) -> BusEvent:
-    return BusEvent.make(seq, ts, TurnEnd(ok=True, turn_id=turn_id))
-
-
-def row(seq: int, payload: bytes = b"{}") -> BusEvent:
-    return BusEvent(seq, NOON, "note", payload)
-
-
-def turn(first: int, turn_id: int, ts: int = NOON) -> list[BusEvent]:
-    return [start(first, turn_id, ts), BusEvent(first + 1, ts, "note", b'{"text":"x"}'), end(first + 2, turn_id, ts)]
-
-
-def archived(archive: Archive) -> list[BusEvent]:
-    rows: list[BusEvent] = []
-    for segment in find_segments(archive.folder):
-        with open_segment(segment.path) as reader:
-            for head in reader.heads():
-                body = reader.body(head.first_seq)
-                assert body is not None
-                rows += unpack(*body)
-    return rows
+from tests.store.made_archive import DAY_MS, NOON, archive_in, archived, end, row, start, turn, words_of
 
 
 def turns_of(archive: Archive) -> list[tuple[int, int | None]]:
@@ -72,7 +31,7 @@ def test_a_turn_is_archived_when_it_has_ended_and_the_rest_waits(tmp_path: Path)
     assert not archive.append(rows[:1])
     assert not archive.folder.exists()
     assert archive.append(rows)
-    assert (archived(archive), archive.upto) == (rows[:5], 5)
+    assert (archived(archive.folder), archive.upto) == (rows[:5], 5)
     assert turns_of(archive) == [(1, None), (2, 7), (5, None)]
     with open_segment(find_segments(archive.folder)[0].path) as reader:
         assert [head.first_seq for head in reader.heads(words="w3")] == [2]
@@ -89,7 +48,7 @@ def test_a_long_turn_is_archived_before_its_end_and_goes_on_in_the_next_life(tmp
     later.prepare()
     rows += [end(4, 7), *turn(5, 8)]
     assert later.append(rows[2:])
-    assert archived(later) == rows
+    assert archived(later.folder) == rows
     assert turns_of(later) == [(1, 7), (3, 7), (5, 8)]
 
 
@@ -156,7 +115,7 @@ def test_a_damaged_newest_segment_is_moved_aside_and_begun_again(tmp_path: Path)
     assert later.upto == 3
     later.prepare()
     assert later.append(turn(4, 2, NOON + DAY_MS))
-    assert archived(later) == [*turn(1, 1), *turn(4, 2, NOON + DAY_MS)]
+    assert archived(later.folder) == [*turn(1, 1), *turn(4, 2, NOON + DAY_MS)]
     kept = sorted(path.name for path in archive.folder.iterdir() if "corrupt" in path.name)
     assert len(kept) == 2  # with its journal, which would be replayed into the new one
     later.expire(NOON + 40 * DAY_MS)
@@ -213,4 +172,4 @@ def test_what_fails_is_archived_later(tmp_path: Path) -> None:
     (tmp_path / "kept").rename(segment)
     archive.prepare()
     archive.append(turn(4, 2))
-    assert archived(archive) == [*turn(1, 1), *turn(4, 2)]
+    assert archived(archive.folder) == [*turn(1, 1), *turn(4, 2)]

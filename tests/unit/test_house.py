@@ -54,8 +54,8 @@ HOMES = {
     "uvicorn": "web.connections web.server",
     "asyncio": "web.connections",
     "trio": """
-        claude.exchange claude.pipe_reader claude.process claude.runner control.server feed.bus
-        feed.history
+        claude.exchange claude.pipe_reader claude.process claude.runner control.server
+        feed.archiver feed.bus feed.history
         agent.compactor agent.control agent.credentials agent.loop agent.maintenance agent.parts
         agent.prewarm agent.refresh agent.retrying_writer agent.turn agent.wait_keeper
         hive.connection hive.member hive.relay hive.reporter hive.shipper

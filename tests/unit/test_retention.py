@@ -1,9 +1,9 @@
-"""For how long messages that have ended are kept: the words, both ways."""
+"""For how long messages that have ended, and events, are kept: the words, both ways."""
 
 import pytest
 
 from hyperhive_cli.core.errors import UsageError
-from hyperhive_cli.core.retention import KEEP_ALL, KEEP_DEFAULT, Retention
+from hyperhive_cli.core.retention import KEEP_ALL, KEEP_DEFAULT, Retention, text_to_size
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,27 @@ def test_anything_else_is_refused_with_the_forms(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         Retention.from_text(text)
     assert "30d" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [
+        ("1GB", 10**9),
+        ("1 gb", 10**9),
+        ("1g", 10**9),
+        ("1.5GiB", 3 * 2**29),
+        ("500MB", 5 * 10**8),
+        ("1000KB", 10**6),
+        ("2000000", 2_000_000),
+        ("1TB", 10**12),
+    ],
+)
+def test_a_size_is_read_as_people_write_it(text: str, size_bytes: int) -> None:
+    assert text_to_size(text) == size_bytes
+
+
+@pytest.mark.parametrize("text", ["", "x", "0", "1", "999KB", "-1GB", "1e9", "1.GB", "1XB", "GB", "9999TB", "³GB"])
+def test_any_other_size_is_refused_with_the_forms(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        text_to_size(text)
+    assert "1.5GiB" in str(caught.value.hint)

@@ -16,7 +16,7 @@ from hyperhive_cli.cli.program import hyperhive
 from hyperhive_cli.cli.run_config import build_config, read_options
 from hyperhive_cli.core.budget import Budget
 from hyperhive_cli.core.errors import HyperhiveError, UsageError
-from hyperhive_cli.core.retention import KEEP_ALL
+from hyperhive_cli.core.retention import KEEP_ALL, HistoryRetention
 from hyperhive_cli.harness.config import HarnessConfig
 
 ROWS: dict[str, tuple[str, Callable[[HarnessConfig], Any], Any]] = {
@@ -50,6 +50,11 @@ ROWS: dict[str, tuple[str, Callable[[HarnessConfig], Any], Any]] = {
     ),
     "a variable": ("--pass-env MINE", lambda found: found.agent.environment.get("MINE"), "x"),
     "messages that are kept": ("--keep-messages all", lambda found: found.keep_messages, KEEP_ALL),
+    "events that are kept": (
+        "--history-days 90 --history-bytes 1.5GiB", lambda found: found.keep_history,
+        HistoryRetention(90, 3 * 2**29),
+    ),
+    "events that are kept by default": ("", lambda found: found.keep_history, HistoryRetention(30, 10**9)),
     "a hook": ("--on-event 'sh -c true'", lambda found: found.on_event[1:], ("-c", "true")),
     "a workspace that is named": ("", lambda found: found.is_workspace_named, True),
     "a panel of this agent": ("--web", lambda found: found.panel.arguments[::4] if found.panel else None,
