@@ -6,7 +6,7 @@ from typing import Any
 
 from hyperhive_cli.core.agent_report import read_report
 from hyperhive_cli.core.errors import RefusedError, UsageError
-from hyperhive_cli.core.events import BusEvent
+from hyperhive_cli.core.events import BusEvent, TurnStart
 from hyperhive_cli.core.status import Status
 from hyperhive_cli.hive.address import pattern_to_like
 from hyperhive_cli.hive.database import Connection
@@ -208,10 +208,10 @@ class AgentEvents:
         """Return where the newest turn with this id is, None if nothing of it is left."""
         return span_of_turn(self.newest(_ALL, BOUNDS), turn_id)
 
-    def bound_before(self, seq: int) -> BusEvent | None:
-        """Return the newest event before `seq` that starts or ends a turn, None if there is none."""
+    def turn_start_before(self, seq: int) -> BusEvent | None:
+        """Return the start of the turn that runs at event `seq`; None if it is that event, or no turn runs."""
         found = self.newest(1, BOUNDS, upto=seq - 1)
-        return found[0] if found else None
+        return found[0] if found and found[0].kind == TurnStart.kind else None
 
     def oldest(self) -> int | None:
         """Return the number of the oldest event that is left, None if there is none."""

@@ -16,7 +16,7 @@ from hyperhive_cli.web.gateway import Gateway, Query
 from hyperhive_cli.web.hive import HiveAgent
 from hyperhive_cli.web.inbox import read_inbox
 from hyperhive_cli.web.local import LocalAgent
-from hyperhive_cli.web.pages import EventReader, event_at, page_before, page_of_turn, turn_start_before, warm_view
+from hyperhive_cli.web.pages import EventReader, event_at, page_before, page_of_turn, warm_view
 from hyperhive_cli.web.responses import PackedResponse, to_json
 from hyperhive_cli.web.rows import KeptViews, page_to_records, record_to_json
 
@@ -114,7 +114,7 @@ class FeedRoutes:
 def _page_with_start(reader: EventReader, before: int | None, limit: int) -> tuple[Page[BusEvent], BusEvent | None]:
     """Return the page before a number, and what started the turn within which it begins."""
     page = page_before(reader, before, limit)
-    return page, turn_start_before(reader, page.events[0].seq if page.events else None)
+    return page, reader.turn_start_before(page.events[0].seq or 0) if page.events else None
 
 
 def _head(start: BusEvent | None, query: Query) -> bytes:

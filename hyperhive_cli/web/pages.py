@@ -36,8 +36,8 @@ class EventReader(Protocol):
     def span(self, turn_id: int) -> Span | None:
         """Return where the newest turn with this id is, None if nothing of it is left."""
 
-    def bound_before(self, seq: int) -> BusEvent | None:
-        """Return the newest event before `seq` that starts or ends a turn, None if there is none."""
+    def turn_start_before(self, seq: int) -> BusEvent | None:
+        """Return the start of the turn that runs at event `seq`; None if it is that event, or no turn runs."""
 
     def oldest(self) -> int | None:
         """Return the number of the oldest event that is left, None if there is none."""
@@ -56,12 +56,6 @@ def page_before(events: EventReader, before: int | None, limit: int) -> Page[Bus
     upto = newest if before is None else min(before - 1, newest)
     found = events.newest(limit, upto=upto, most_bytes=PAGE_BYTES)
     return Page(found, upto, events.oldest(), newest)
-
-
-def turn_start_before(events: EventReader, seq: int | None) -> BusEvent | None:
-    """Return the event that started the turn that runs at event `seq`; None if it is that event, or no turn runs."""
-    bound = events.bound_before(seq) if seq else None
-    return bound if bound is not None and bound.kind == TurnStart.kind else None
 
 
 def page_of_turn(events: EventReader, turn: int, limit: int) -> tuple[Span, Page[BusEvent]]:
@@ -106,7 +100,7 @@ def warm_view(events: EventReader, first: int, limit: int | None = WIRE_CHARS) -
 
 def _turn_head(events: EventReader, before: int) -> list[BusEvent]:
     """Return the first events of the turn that runs at an event, as far as they are before it."""
-    start = turn_start_before(events, before)
+    start = events.turn_start_before(before)
     if start is None:
         return []
     head, _ = events.since((start.seq or 0) - 1, TURN_HEAD_EVENTS, PAGE_BYTES)

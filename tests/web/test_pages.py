@@ -11,6 +11,7 @@ import pytest
 from hyperhive_cli.core.events import BusEvent, Note, TurnEnd, TurnStart
 from hyperhive_cli.store.events import open_event_reader, open_event_store
 from hyperhive_cli.store.history import HistoryReader
+from hyperhive_cli.store.segments import Segments
 from hyperhive_cli.transcript.raw_text import OUTPUT_CHARS
 from hyperhive_cli.web import pages
 from tests.unit.made_events import answer, assistant, call, record, said
@@ -51,7 +52,7 @@ def history(state_dir: Path) -> list[BusEvent]:
 def rows_at(state_dir: Path, seq: int) -> list[dict[str, Any]]:
     """Return the rows of one event as a page that starts with it has them."""
     with open_event_reader(state_dir / EVENTS) as store:
-        reader = HistoryReader(store)
+        reader = HistoryReader(store, Segments(state_dir / "history"))
         found: list[dict[str, Any]] = pages.warm_view(reader, seq).to_record(pages.event_at(reader, seq))["rows"]
         return found
 
