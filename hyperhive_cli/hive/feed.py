@@ -23,7 +23,6 @@ from hyperhive_cli.store.events import PAGE_BYTES, PAGE_ROWS, rows_to_events
 
 POLL_S = 5.0
 AGAIN_S = 1.0
-_PAGE = fleet.PAGE.format(agent="f.name", which="seq > f.last", limit="%s", order="ASC")
 MOST_ROWS = 4_000  # of all agents in one page, unless that leaves fewer than LEAST_ROWS for each
 LEAST_ROWS = 10
 
@@ -63,23 +62,22 @@ class HiveFeed:
     def newest(self, limit: int, kinds: Sequence[str] = ()) -> list[AgentEvent]:
         """Return the newest `limit` events, oldest first, and go on after them."""
         ends = self._rows(
-            """SELECT name, a.seq, e.ts FROM hyperhive.agent a
-               LEFT JOIN hyperhive.event e ON e.agent = name AND e.seq = a.seq WHERE name LIKE %s""",
+            "SELECT name, seq, newest_ts FROM hyperhive.agent WHERE name LIKE %s",
             [pattern_to_like(self._pattern)],
         )
         for agent, seq, ts in ends:
             self.go_to(agent, seq, ts)
         rows = self._rows(
-            """SELECT f.name, e.seq, e.ts, e.kind, e.body
+            f"""SELECT f.name, e.seq, e.ts, e.kind, e.body
                FROM unnest(%(names)s::text[], %(lasts)s::bigint[]) AS f(name, last), LATERAL (
                    SELECT seq, ts, kind, body FROM hyperhive.event
-                   WHERE agent = f.name AND seq <= f.last AND (%(kinds)s::text[] IS NULL OR kind = ANY(%(kinds)s))
+                   WHERE agent = f.name AND seq <= f.last AND {fleet.of_kinds(kinds)}
                    ORDER BY seq DESC LIMIT %(limit)s
                ) AS e ORDER BY f.name, e.seq""",
             {
                 "names": list(self._followers),
                 "lasts": [follower.last for follower in self._followers.values()],
-                "kinds": list(kinds) or None,
+                "kinds": list(kinds),
                 "limit": limit,
             },
         )
@@ -143,7 +141,9 @@ class HiveFeed:
         found = self._followers.items()
         renumbered = self._rows(  # the number is another event's by now
             """SELECT f.name FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) AS f(name, last, ts)
-               JOIN hyperhive.event e ON e.agent = f.name AND e.seq = f.last WHERE e.ts <> f.ts""",
+               JOIN hyperhive.agent USING (name)
+               WHERE CASE WHEN seq = last THEN newest_ts <> ts ELSE EXISTS (
+                   SELECT FROM hyperhive.event e WHERE e.agent = name AND e.seq = last AND e.ts <> f.ts) END""",
             ([name for name, _ in found], [one.last for _, one in found], [one.ts for _, one in found]),
         )
         replaced = {name for (name,) in renumbered}
@@ -167,8 +167,11 @@ class HiveFeed:
         if not after:
             return []
         limit = min(PAGE_ROWS, max(LEAST_ROWS, MOST_ROWS // len(after)))
+        with translated_errors(self._url):
+            which = f"seq > f.last AND {fleet.segments_after(self._connected(), after)}"
+        page = fleet.PAGE.format(agent="f.name", which=which, limit="%s", order="ASC")
         query = f"""SELECT f.name, e.seq, e.ts, e.kind, e.body
-                    FROM unnest(%s::text[], %s::bigint[]) AS f(name, last), LATERAL ({_PAGE}) AS e
+                    FROM unnest(%s::text[], %s::bigint[]) AS f(name, last), LATERAL ({page}) AS e
                     WHERE e.bytes_before < %s ORDER BY f.name, e.seq"""
         return _merged(self._rows(query, (list(after), list(after.values()), limit, PAGE_BYTES // len(after))))
 

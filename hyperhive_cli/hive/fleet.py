@@ -1,12 +1,12 @@
 """The hive as a whole: its agents and machines, who may run which, and their events. Blocking."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hyperhive_cli.core.agent_report import read_report
 from hyperhive_cli.core.errors import RefusedError, UsageError
-from hyperhive_cli.core.events import BusEvent, TurnStart
+from hyperhive_cli.core.events import BusEvent, Stream, TurnStart
 from hyperhive_cli.core.status import Status
 from hyperhive_cli.hive.address import pattern_to_like
 from hyperhive_cli.hive.database import Connection
@@ -29,10 +29,9 @@ def look(connection: "Connection", pattern: str = "*") -> list[dict[str, Any]]:
                CASE WHEN isfinite(until) THEN extract(epoch FROM until - clock_timestamp())::float8 END,
                CASE WHEN isfinite(changed) THEN extract(epoch FROM clock_timestamp() - changed)::float8 END,
                coalesce(ready, 0), coalesce(held, 0), coalesce(dead, 0), coalesce(leased, 0),
-               ts, {NOW_MS} - greatest(ts, 0), kind
+               newest_ts, {NOW_MS} - greatest(newest_ts, 0), newest_kind
            FROM hyperhive.agent a
            LEFT JOIN hyperhive.report ON report.agent = a.name
-           LEFT JOIN hyperhive.event ON event.agent = a.name AND event.seq = a.seq
            LEFT JOIN LATERAL (
                SELECT count(*) FILTER (WHERE state = 'ready') AS ready, count(*) FILTER (WHERE state = 'held') AS held,
                    count(*) FILTER (WHERE state = 'dead') AS dead, count(*) FILTER (WHERE state = 'leased') AS leased
@@ -143,6 +142,25 @@ PAGE = """SELECT seq, ts, kind, body,
           FROM hyperhive.event WHERE agent = {agent} AND {which} ORDER BY seq {order} LIMIT {limit}"""
 
 
+def of_kinds(kinds: Sequence[str]) -> str:
+    """Return the condition for events of these kinds (none: all), in the words of the index if that has them."""
+    if not kinds:
+        return "true"
+    return "kind = ANY(%(kinds)s)" if Stream.kind in kinds else f"kind = ANY(%(kinds)s) AND kind <> '{Stream.kind}'"
+
+
+def segments_after(connection: "Connection", after: Mapping[str, int]) -> str:
+    """Return the condition that narrows a read to the segments of the agents' events after these numbers."""
+    row = connection.execute(
+        """SELECT array_agg(DISTINCT segment), bool_and(last >= first_seq - 1)
+           FROM unnest(%s::text[], %s::bigint[]) AS f(name, last) JOIN hyperhive.agent USING (name)""",
+        (list(after), list(after.values())),
+    ).fetchone()
+    segments, is_near = (None, False) if row is None else row
+    # As literals: PostgreSQL leaves out the other segments when it plans.
+    return f"segment IN ({', '.join(map(str, sorted({0, *segments})))})" if is_near else "true"
+
+
 def events_page(
     connection: "Connection", agent: str, since: int | None, limit: int, ts: int | None = None
 ) -> tuple[list[BusEvent], int, int | None, int, bool]:
@@ -157,9 +175,10 @@ def events_page(
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         row = connection.execute(
             """SELECT seq, (SELECT min(seq) FROM hyperhive.event WHERE agent = name),
-                   (SELECT ts FROM hyperhive.event WHERE agent = name AND event.seq = %s)
-               FROM hyperhive.agent WHERE name = %s""",
-            (since, agent),
+                   CASE WHEN seq = %(since)s THEN newest_ts WHEN %(ts)s::bigint IS NOT NULL THEN
+                       (SELECT ts FROM hyperhive.event WHERE agent = name AND event.seq = %(since)s) END
+               FROM hyperhive.agent WHERE name = %(agent)s""",
+            {"agent": agent, "since": since, "ts": ts},
         ).fetchone()
         newest, oldest, ts_now = (0, None, None) if row is None else row
         is_held = ts is None or ts_now in {None, ts}
@@ -186,8 +205,9 @@ class AgentEvents:
 
         Fewer if their payloads are longer than `most_bytes` together, but at least one.
         """
-        which = "seq <= %(upto)s AND kind = ANY(%(kinds)s)" if kinds else "seq <= %(upto)s"
-        page = PAGE.format(agent="%(agent)s", which=which, limit="%(limit)s", order="DESC")
+        page = PAGE.format(
+            agent="%(agent)s", which=f"seq <= %(upto)s AND {of_kinds(kinds)}", limit="%(limit)s", order="DESC"
+        )
         rows = self._connection.execute(
             f"SELECT seq, ts, kind, body FROM ({page}) AS page WHERE bytes_before < %(most)s ORDER BY seq".encode(),
             {"agent": self._agent, "limit": limit, "upto": _ALL if upto is None else upto, "kinds": [*kinds],

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from hyperhive_cli.core.retention import DAY_MS, Retention
-from hyperhive_cli.core.settings import HISTORY_CAPACITY, MAX_ATTEMPTS
+from hyperhive_cli.core.settings import MAX_ATTEMPTS
 from hyperhive_cli.hive.address import clean_bytes
 from hyperhive_cli.hive.database import Connection
 from hyperhive_cli.hive.lease import LEASE_S
@@ -18,7 +18,6 @@ from hyperhive_cli.hive.schema import CHANNEL
 from hyperhive_cli.store.messages import COLUMNS, HARNESS_DIED, IN_ORDER, STEP_ROWS, TAKEN, Message, clean
 from hyperhive_cli.store.schema import ENDED, in_states
 
-TRIM_EVERY = 200  # events between two deletions of what exceeds the capacity
 NOW_MS = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 # The fields of a `Backlog`, of the messages of an agent that are ready or held.
 BACKLOG = (
@@ -312,26 +311,26 @@ def append(connection: "Connection", lease: AgentLease, rows: Sequence[Row], aft
     """
     row = connection.execute(
         """
-        WITH owned AS (
+        WITH open AS (
+            SELECT max(number) AS number FROM hyperhive.segment
+        ), owned AS (
             UPDATE hyperhive.agent SET seq = seq + %(count)s, shipped = %(last)s,
-                shipped_ts = CASE WHEN shipped = %(last)s THEN shipped_ts ELSE %(last_ts)s END
-            WHERE name = %(agent)s AND owner = %(owner)s AND epoch = %(epoch)s AND shipped = %(after)s
-            RETURNING name, seq
+                shipped_ts = CASE WHEN shipped = %(last)s THEN shipped_ts ELSE %(last_ts)s END,
+                newest_ts = %(last_ts)s, newest_kind = %(last_kind)s, segment = number,
+                first_seq = CASE WHEN segment = number THEN first_seq ELSE seq + 1 END
+            FROM open WHERE name = %(agent)s AND owner = %(owner)s AND epoch = %(epoch)s AND shipped = %(after)s
+            RETURNING name, seq, segment
         ), kept AS (
-            INSERT INTO hyperhive.event(agent, seq, ts, kind, body)
-            SELECT name, seq - %(count)s + at, ts, kind, body
+            INSERT INTO hyperhive.event(agent, seq, ts, kind, body, segment)
+            SELECT name, seq - %(count)s + at, ts, kind, body, segment
             FROM owned, unnest(%(ts)s::bigint[], %(kinds)s::text[], %(bodies)s::text[])
                 WITH ORDINALITY AS new(ts, kind, body, at)
-        ), gone AS (
-            SELECT hyperhive.drop_events(name, seq - %(capacity)s) FROM owned
-            WHERE seq / %(every)s > (seq - %(count)s) / %(every)s
         )
-        SELECT seq, pg_notify(%(channel)s, 'e:' || name), (SELECT count(*) FROM gone) FROM owned
+        SELECT seq, pg_notify(%(channel)s, 'e:' || name) FROM owned
         """,
         {**lease.fence, "after": after, "count": len(rows), "last": rows[-1][0], "last_ts": rows[-1][1],
-         "ts": [row[1] for row in rows], "kinds": [clean(row[2]) for row in rows],
-         "bodies": [clean_bytes(row[3]) for row in rows],
-         "capacity": HISTORY_CAPACITY, "every": TRIM_EVERY, "channel": CHANNEL},
+         "last_kind": clean(rows[-1][2]), "ts": [row[1] for row in rows], "kinds": [clean(row[2]) for row in rows],
+         "bodies": [clean_bytes(row[3]) for row in rows], "channel": CHANNEL},
     ).fetchone()  # fmt: skip
     if row is None:
         shipped_upto(connection, lease)

@@ -23,6 +23,7 @@ from hyperhive_cli.hive.local_inbox import LocalInbox
 from hyperhive_cli.hive.member import Member, Steering
 from hyperhive_cli.hive.owner_sql import BACKLOG, NOW_MS, Backlog
 from hyperhive_cli.hive.reporter import Report
+from hyperhive_cli.hive.retention import STEP_EVERY_S, STEP_PAUSE_S, keep_history
 from hyperhive_cli.hive.schema import CHANNEL
 
 POLL_S = 5.0
@@ -72,6 +73,7 @@ class Relay:
             nursery.start_soon(self._poll)
             nursery.start_soon(self._renew_leases)
             nursery.start_soon(self._stop_late_turns)
+            nursery.start_soon(self._keep_history)
 
     async def _renew_leases(self) -> None:
         """Renew the leases that are due, all in one statement. Meanwhile `_stop_late_turns` watches their ends."""
@@ -120,6 +122,17 @@ class Relay:
                         await self._pass_on(notice.payload)
             except HyperhiveError:
                 await trio.sleep(RENEW_AGAIN_S)
+
+    async def _keep_history(self) -> None:
+        """Have the hive drop the events that it should no longer keep, while this process runs one of its agents."""
+        while True:
+            pause_s = POLL_S
+            if any(member.lease is not None for member in self._members.values()):
+                pause_s = STEP_EVERY_S
+                with suppress(HyperhiveError):
+                    if await self._writer.call(keep_history):
+                        pause_s = STEP_PAUSE_S
+            await trio.sleep(pause_s)
 
     async def _apply_account_states(self) -> None:
         names = frozenset().union(*(member.shared_account.names for member in self._members.values()))

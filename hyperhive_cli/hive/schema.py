@@ -233,4 +233,132 @@ HIVE: tuple[str, ...] = (
     ALTER TABLE hyperhive.inbox ADD COLUMN start bigint, ADD COLUMN edited bigint;
     GRANT UPDATE (edited) ON hyperhive.inbox TO hyperhive_machine;
     """,
+    r"""
+    -- Events are kept for weeks, in segments that are dropped whole: a new one each day. An agent's newest 2,000 events
+    -- are kept however old they are: what a segment has of them moves to segment 0, the table of before, when it is
+    -- dropped. There is always an open segment, so that no clock and no missed step can refuse an event.
+    CREATE TABLE hyperhive.segment(
+        number integer PRIMARY KEY,               -- the highest one is open: events are added to it
+        opened timestamptz NOT NULL DEFAULT clock_timestamp(),
+        kept_of text NOT NULL DEFAULT ''          -- the last agent whose newest events were saved from it
+    );
+    CREATE TABLE hyperhive.retention(days integer NOT NULL, bytes bigint NOT NULL);
+    INSERT INTO hyperhive.retention VALUES (30, 10000000000);
+    GRANT SELECT ON hyperhive.segment, hyperhive.retention TO hyperhive_machine, hyperhive_operator;
+
+    -- So that a follower need not look into each segment: the newest event's own fields, its segment, and the agent's
+    -- first event in that. All later ones are in there, or in segment 0 if it was dropped.
+    ALTER TABLE hyperhive.agent ADD COLUMN newest_ts bigint, ADD COLUMN newest_kind text,
+        ADD COLUMN segment integer NOT NULL DEFAULT 0, ADD COLUMN first_seq bigint NOT NULL DEFAULT 1;
+    UPDATE hyperhive.agent SET (newest_ts, newest_kind) = (
+        SELECT ts, kind FROM hyperhive.event WHERE event.agent = name AND event.seq = agent.seq);
+    GRANT UPDATE (newest_ts, newest_kind, segment, first_seq) ON hyperhive.agent TO hyperhive_machine;
+
+    DROP FUNCTION hyperhive.drop_events;
+    DROP POLICY machines ON hyperhive.event;
+    DROP POLICY operators ON hyperhive.event;
+    REVOKE ALL ON hyperhive.event FROM hyperhive_machine, hyperhive_operator;
+    ALTER TABLE hyperhive.event DISABLE ROW LEVEL SECURITY, DROP CONSTRAINT event_agent_fkey,
+        ADD COLUMN segment integer NOT NULL DEFAULT 0, ADD CONSTRAINT event_0_segment CHECK (segment = 0);
+    ALTER TABLE hyperhive.event RENAME TO event_0;
+    ALTER INDEX hyperhive.event_pkey RENAME TO event_0_pkey;
+    CREATE INDEX ON hyperhive.event_0(agent, seq) WHERE kind <> 'stream';
+    CREATE TABLE hyperhive.event(LIKE hyperhive.event_0) PARTITION BY LIST (segment);
+    ALTER TABLE hyperhive.event ATTACH PARTITION hyperhive.event_0 FOR VALUES IN (0);
+    ALTER TABLE hyperhive.event ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY machines ON hyperhive.event TO hyperhive_machine
+        USING (agent LIKE ANY ((SELECT hyperhive.patterns())::text[]));
+    CREATE POLICY operators ON hyperhive.event TO hyperhive_operator USING (true);
+    GRANT SELECT ON hyperhive.event TO hyperhive_machine, hyperhive_operator;
+    GRANT INSERT ON hyperhive.event TO hyperhive_machine;
+
+    -- In place of a foreign key, whose lock on all agents a new segment would need.
+    CREATE FUNCTION hyperhive.delete_events() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+    BEGIN
+        DELETE FROM hyperhive.event WHERE agent = OLD.name;
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER events AFTER DELETE ON hyperhive.agent FOR EACH ROW EXECUTE FUNCTION hyperhive.delete_events();
+
+    -- A table that is attached locks out no reader and no writer; one that is created as a partition does.
+    CREATE FUNCTION hyperhive.open_segment() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+    DECLARE
+        fresh integer := (SELECT coalesce(max(number), 0) + 1 FROM hyperhive.segment);
+        name text := 'event_' || fresh;
+    BEGIN
+        EXECUTE format('CREATE TABLE hyperhive.%I(LIKE hyperhive.event, PRIMARY KEY (agent, seq), '
+            'CHECK (segment = %s))', name, fresh);
+        EXECUTE format('CREATE INDEX ON hyperhive.%I(agent, seq) WHERE kind <> %L', name, 'stream');
+        EXECUTE format('ALTER TABLE hyperhive.event ATTACH PARTITION hyperhive.%I FOR VALUES IN (%s)', name, fresh);
+        INSERT INTO hyperhive.segment(number) VALUES (fresh);
+    END $$;
+    SELECT hyperhive.open_segment();
+
+    CREATE FUNCTION hyperhive.history_bytes() RETURNS bigint LANGUAGE sql STABLE SET search_path = pg_catalog
+        AS $$ SELECT sum(pg_total_relation_size(relid))::bigint FROM pg_partition_tree('hyperhive.event')
+              WHERE isleaf $$;
+
+    -- Save an agent's newest 2,000 events from a segment that is about to be dropped; return how many were moved.
+    -- Older ones go from segment 0 too, or numbers would be missing in between.
+    CREATE FUNCTION hyperhive.save_newest(of_agent text, victim integer) RETURNS bigint LANGUAGE plpgsql
+        SET search_path = pg_catalog AS $$
+    DECLARE
+        upto bigint := (SELECT seq FROM hyperhive.event WHERE agent = of_agent ORDER BY seq DESC OFFSET 2000 LIMIT 1);
+        moved bigint;
+    BEGIN
+        DELETE FROM hyperhive.event WHERE segment = 0 AND agent = of_agent AND seq <= upto;
+        WITH gone AS (
+            DELETE FROM hyperhive.event WHERE segment = victim AND agent = of_agent AND (upto IS NULL OR seq > upto)
+            RETURNING agent, seq, ts, kind, body
+        ) INSERT INTO hyperhive.event(agent, seq, ts, kind, body, segment) SELECT *, 0 FROM gone;
+        GET DIAGNOSTICS moved = ROW_COUNT;
+        RETURN moved;
+    END $$;
+
+    -- Open a segment if one is due, or make a step towards dropping the oldest one if that is due; return whether there
+    -- may be more to do. Any machine may ask for it, as often as it likes.
+    CREATE FUNCTION hyperhive.keep_history() RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER
+        SET search_path = pg_catalog SET timezone = 'UTC' SET lock_timeout = '1s' AS $$
+    DECLARE
+        rule hyperhive.retention;
+        newest hyperhive.segment;
+        victim hyperhive.segment;
+        closed timestamptz;
+        of_agent text;
+        moved bigint := 0;
+    BEGIN
+        IF NOT pg_try_advisory_xact_lock(7405371189) THEN
+            RETURN false;
+        END IF;
+        SELECT * INTO rule FROM hyperhive.retention;
+        SELECT * INTO newest FROM hyperhive.segment ORDER BY number DESC LIMIT 1;
+        IF newest.opened::date <> clock_timestamp()::date OR
+            pg_total_relation_size(format('hyperhive.event_%s', newest.number)::regclass)
+                > greatest(rule.bytes / 16, 1000000) THEN
+            PERFORM hyperhive.open_segment();
+            RETURN true;
+        END IF;
+        SELECT * INTO victim FROM hyperhive.segment ORDER BY number LIMIT 1;
+        SELECT opened INTO closed FROM hyperhive.segment WHERE number > victim.number ORDER BY number LIMIT 1;
+        IF closed IS NULL OR closed > clock_timestamp() - interval '1 minute'  -- it may still be written to
+            OR closed > clock_timestamp() - make_interval(days => rule.days) AND hyperhive.history_bytes() <= rule.bytes
+        THEN
+            RETURN false;
+        END IF;
+        FOR of_agent IN SELECT name FROM hyperhive.agent WHERE name > victim.kept_of ORDER BY name LIMIT 100 LOOP
+            moved := moved + hyperhive.save_newest(of_agent, victim.number);
+            UPDATE hyperhive.segment SET kept_of = of_agent WHERE number = victim.number;
+            EXIT WHEN moved >= 1000;  -- a step should be short
+        END LOOP;
+        IF NOT FOUND THEN
+            EXECUTE format('DROP TABLE hyperhive.event_%s', victim.number);
+            DELETE FROM hyperhive.segment WHERE number = victim.number;
+        END IF;
+        RETURN true;
+    EXCEPTION WHEN lock_not_available THEN  -- a backup reads the table
+        RETURN false;
+    END $$;
+    REVOKE EXECUTE ON FUNCTION hyperhive.open_segment, hyperhive.save_newest, hyperhive.keep_history FROM PUBLIC;
+    GRANT EXECUTE ON FUNCTION hyperhive.keep_history TO hyperhive_machine;
+    """,
 )

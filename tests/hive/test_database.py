@@ -13,6 +13,7 @@ from hyperhive_cli.core.errors import RefusedError, StoreError, UsageError
 from hyperhive_cli.hive import fleet, owner_sql
 from hyperhive_cli.hive.database import AwayError, connect, migrate, open_hive, translated_errors
 from hyperhive_cli.hive.inbox import HiveInbox
+from hyperhive_cli.hive.retention import keep_history
 from hyperhive_cli.hive.schema import HIVE
 from hyperhive_cli.store.messages import KEY_KEPT_MS, Message, Sent
 from tests.harness import LIMIT_S, SOURCE
@@ -105,7 +106,10 @@ def test_errors_say_what_is_wrong_and_no_password(server: Server, database: Data
 
 # --- roles ---
 
-TABLES = ("agent", "shipped", "report", "inbox", "event", "turn", "account", "machine", "placement", "version")
+TABLES = (
+    "agent", "shipped", "report", "inbox", "event", "event_0", "event_1", "turn", "account", "machine", "placement",
+    "version", "segment", "retention",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -123,7 +127,7 @@ def test_a_machine_runs_its_own_agents_and_sees_no_others(database: Database, ro
     with database.connect() as keeper:
         for agent in ("team-1", "other", "solox1"):
             HiveInbox(keeper, database.url, agent).send("operator", "work", now_ms=0)
-        keeper.execute("INSERT INTO hyperhive.event VALUES ('other', 1, 1, 'note', '{}')")
+        keeper.execute("INSERT INTO hyperhive.event VALUES ('other', 1, 1, 'note', '{}', 1)")
     with database.connect(machine) as connection:
         lease = owner_sql.acquire_lease(connection, "team-1", "m", "here").lease
         assert lease is not None
@@ -146,10 +150,13 @@ def test_a_machine_runs_its_own_agents_and_sees_no_others(database: Database, ro
             with pytest.raises(owner_sql.FencedError):
                 owner_sql.append(connection, forged, [(1, 1, "note", b"{}")], 0)
         for statement in (
-            "INSERT INTO hyperhive.event VALUES ('other', 1, 1, 'note', '{}')",
+            "INSERT INTO hyperhive.event VALUES ('other', 1, 1, 'note', '{}', 1)",
             "INSERT INTO hyperhive.placement VALUES (session_user, '%')",
             "UPDATE hyperhive.version SET version = 9",
             "DELETE FROM hyperhive.event WHERE agent = 'other'",
+            "SELECT count(*) FROM hyperhive.event_1",
+            "SELECT hyperhive.save_newest('team-1', 1)",
+            "UPDATE hyperhive.retention SET days = 0",
             "UPDATE hyperhive.agent SET wanted = 'm'",
             "INSERT INTO hyperhive.agent(name, wanted) VALUES ('team-9', 'm')",
             "UPDATE hyperhive.inbox SET sender = 'x'",
@@ -160,12 +167,11 @@ def test_a_machine_runs_its_own_agents_and_sees_no_others(database: Database, ro
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(statement.encode())
         assert connection.execute("UPDATE hyperhive.inbox SET state = 'dead' WHERE agent = 'other'").rowcount == 0
-        connection.execute("SELECT hyperhive.drop_events('other', 9)")
         with pytest.raises(RefusedError, match="does not allow"), translated_errors(database.url):
             fleet.move(connection, "team-1", "m")
-        connection.execute("SELECT hyperhive.drop_events('team-1', 1)")
+        assert not keep_history(connection)
     assert database.rows("SELECT state FROM hyperhive.inbox WHERE agent = 'other'") == [("ready",)]
-    assert database.rows("SELECT agent FROM hyperhive.event") == [("other",)]
+    assert database.rows("SELECT agent FROM hyperhive.event ORDER BY agent") == [("other",), ("team-1",)]
 
 
 def found(connection: psycopg.Connection[tuple[Any, ...]]) -> tuple[object, ...]:

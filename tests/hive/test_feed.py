@@ -12,6 +12,7 @@ from hyperhive_cli.core.settings import HISTORY_CAPACITY
 from hyperhive_cli.hive import address, owner_sql
 from hyperhive_cli.hive import feed as feeds
 from hyperhive_cli.hive.feed import AgentEvent, HiveFeed
+from hyperhive_cli.hive.retention import keep_history
 from hyperhive_cli.store.events import PAGE_ROWS
 from tests.harness import of_kind
 from tests.hive.conftest import Database
@@ -42,6 +43,12 @@ class Writer:
         ]
         owner_sql.append(self.connection, self.lease, rows, self.last)
         self.last += count
+
+
+def next_day(database: Database, days: int = 1) -> None:
+    """Let so many days go by; then a new segment is opened."""
+    database.change("UPDATE hyperhive.segment SET opened = opened - make_interval(days => %s)", days)
+    assert database.rows("SELECT hyperhive.keep_history()") == [(True,)]
 
 
 def numbers(told: list[AgentEvent]) -> list[tuple[str, int | None]]:
@@ -138,8 +145,12 @@ def test_many_agents_are_read_in_bounded_pages(database: Database) -> None:
 def test_what_the_hive_no_longer_keeps_is_said(database: Database) -> None:
     with database.connect() as connection:
         writer = Writer(connection, "bee")
-        while writer.last < HISTORY_CAPACITY + 200:
-            writer.write(50)
+        writer.write(200)
+        next_day(database)
+        writer.write(HISTORY_CAPACITY)
+        next_day(database, 31)
+        while keep_history(connection):
+            pass
     feed = HiveFeed(database.url, "bee")
     first, second, *rest = feed.stored(0)
     assert first.record.seq is None

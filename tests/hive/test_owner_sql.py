@@ -9,7 +9,6 @@ import psycopg
 import pytest
 
 from hyperhive_cli.core.errors import RefusedError
-from hyperhive_cli.core.settings import HISTORY_CAPACITY
 from hyperhive_cli.hive import fleet, owner_sql, relay
 from hyperhive_cli.hive.client import HiveClient
 from hyperhive_cli.hive.inbox import HiveInbox
@@ -261,18 +260,6 @@ def test_no_turn_is_kept_for_a_machine_that_is_taken_over_meanwhile(database: Da
         turn: dict[str, Any] = dict.fromkeys(owner_sql.TURN_COLUMNS, 1)
         owner_sql.keep_turns(a, lease, Turns([turn | {"outcome": "ok", "tool_call_breakdown_json": "{}"}]))
         assert owner_sql.acquire_lease(b, "bee", "b", "elsewhere").last_turn == 1
-
-
-def test_the_newest_events_are_kept(database: Database) -> None:
-    with database.connect() as a:
-        lease, last = lease_of(a, "a"), 0
-        while last < HISTORY_CAPACITY + 450:
-            owner_sql.append(a, lease, rows(last + 1, last + 50), last)
-            last += 50
-    ((count, first, newest),) = database.rows("SELECT count(*), min(seq), max(seq) FROM hyperhive.event")
-    assert newest == HISTORY_CAPACITY + 450
-    assert count == newest - first + 1
-    assert HISTORY_CAPACITY <= count < HISTORY_CAPACITY + owner_sql.TRIM_EVERY
 
 
 def test_what_postgresql_refuses_is_replaced(database: Database) -> None:
