@@ -272,7 +272,7 @@ def _open_archive(config: HarnessConfig) -> tuple[Archive, list[str]]:
     """Open the archive; one that cannot be used is tried again, and reported, by the first sweep."""
     archive = Archive(config.paths.history, config.keep_history, words_of)
     try:
-        return archive, archive.open()
+        return archive, archive.find_end()
     except StoreError:
         return archive, []
 

@@ -34,9 +34,9 @@ WordsOf = Callable[[Sequence[BusEvent]], str | None]  # of a chunk's rows; None:
 
 
 class Archive:
-    """The segments of a folder, for their one writer. Every method blocks, and all but `open` belong into a thread.
+    """The segments of a folder, for their one writer. Every method blocks, and all but `find_end` belong into a thread.
 
-    `upto` is the number up to which everything is archived, 0 before `open` and before the first chunk.
+    `upto` is the number up to which everything is archived, 0 before `find_end` and before the first chunk.
     """
 
     def __init__(self, folder: Path, keep: HistoryRetention, words_of: WordsOf) -> None:
@@ -54,7 +54,7 @@ class Archive:
         """Return True if rows are archived at all."""
         return self.keep.days > 0
 
-    def open(self) -> list[str]:
+    def find_end(self) -> list[str]:
         """Find out what is archived, in about a millisecond; return remarks on files that were moved aside.
 
         Raises StoreError if the folder cannot be used; `prepare` tries again.
@@ -62,7 +62,7 @@ class Archive:
         return list(self._find_newest(check=False))
 
     def prepare(self) -> list[str]:
-        """Check the newest segment before the first chunk of this life is added to it; return remarks as `open`.
+        """Check the newest segment before the first chunk of this life is added to it; return remarks as `find_end`.
 
         Afterwards `upto` may be lower. Raises StoreError.
         """

@@ -40,7 +40,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def opened(folder: Path, keep: HistoryRetention = KEEP) -> Archive:
     archive = Archive(folder, keep, words_of)
-    assert archive.open() == []
+    assert archive.find_end() == []
     return archive
 
 

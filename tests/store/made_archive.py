@@ -19,7 +19,7 @@ def words_of(rows: Sequence[BusEvent]) -> str:
 
 def archive_in(folder: Path, days: int = 30, size_bytes: int = 10**9) -> Archive:
     archive = Archive(folder / "history", HistoryRetention(days, size_bytes), words_of)
-    assert archive.open() == []
+    assert archive.find_end() == []
     return archive
 
 

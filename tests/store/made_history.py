@@ -26,7 +26,7 @@ def write_history(paths: AgentPaths, rows: Sequence[BusEvent], *, archived: int 
     with open_event_store(paths.events_db) as store:
         assert store.append(rows) is None
     archive = Archive(paths.history, HistoryRetention(10_000), words_of)
-    archive.open()
+    archive.find_end()
     archive.prepare()
     step = max(7, archived // 4)  # in several steps, as it happens
     for upto in range(step, archived + step, step):

@@ -150,7 +150,7 @@ def test_a_segment_that_was_only_begun_is_deleted(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_used_is_an_error_and_is_tried_again(tmp_path: Path) -> None:
     (tmp_path / "history").touch()
     archive = Archive(tmp_path / "history", HistoryRetention(), words_of)
-    for use in (archive.open, archive.prepare, lambda: archive.expire(NOON)):
+    for use in (archive.find_end, archive.prepare, lambda: archive.expire(NOON)):
         with pytest.raises(StoreError, match="cannot be used"):
             use()
     (tmp_path / "history").unlink()

@@ -54,7 +54,7 @@ def write(pipe, after):
     with open_event_store(folder / "events") as store:
         keep = HistoryRetention(30, most_bytes)
         archive = archives.Archive(folder / "history", keep, lambda rows: "word " * len(rows))
-        archive.open()
+        archive.find_end()
         bus = Bus(store, archive)
         while True:
             for _ in range(2 if bus.current_seq - archive.upto < 28 else 0):
