@@ -110,7 +110,7 @@ def test_a_damaged_newest_segment_is_moved_aside_and_begun_again(tmp_path: Path)
     newest.journal.touch()
     damage(newest.path)
     later = Archive(archive.folder, archive.keep, words_of)
-    (remark,) = later.open()
+    (remark,) = later.find_end()
     assert "was damaged; it was moved to" in remark
     assert later.upto == 3
     later.prepare()
