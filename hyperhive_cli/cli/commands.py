@@ -23,6 +23,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "tail": ("tail", "Show the newest events and follow"),
         "show": ("show", "Replay a finished turn"),
         "report": ("report", "What the agent did overnight: results, failures, money, commits"),
+        "search": ("search", "Find words in weeks of messages, prose and output"),
         "stats": ("stats", "Turns, tokens, dollars and tools, by day or model"),
         "web": ("web", "Serve the web panel of one agent, or of all"),
     },
@@ -61,8 +62,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 OF_NO_AGENT = {"agents", "completion", "config", "demo", "help", "hive", "host"}  # -a means nothing to them
 # What other programs call it.
 OTHER_NAMES = {
-    "cost": "stats", "costs": "stats", "list": "agents", "log": "tail", "logs": "tail", "ls": "agents",
-    "ps": "agents", "queue": "inbox", "start": "run", "usage": "stats",
+    "cost": "stats", "costs": "stats", "find": "search", "grep": "search", "list": "agents", "log": "tail",
+    "logs": "tail", "ls": "agents", "ps": "agents", "queue": "inbox", "start": "run", "usage": "stats",
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ A line of claude's stdout says most things twice: a tool's answer as content and
 result. Each is taken once, from where the transcript shows it.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -18,12 +19,13 @@ _FOR_PROGRAMS = frozenset({
     "parent_tool_use_id", "signature", "data", "media_type", "encrypted_content", "encrypted_index", "cache_control",
     "model", "tool_use_result", "tool_result_meta", "stop_reason", "citations",
 })  # fmt: skip
+_COLOURS = re.compile(r"\x1b\[[0-9;:?]{0,40}[A-Za-z]")  # their letters would be parts of words
 _QUIET_LINES = frozenset({"rate_limit_event", "stream_event", "keep_alive"})
 _QUIET_SUBTYPES = frozenset({"init", "thinking_tokens", "success"})
 
 
 class Text(NamedTuple):
-    """A text of an event, as its writer wrote it: of any length, not cleaned.
+    """A text of an event, as its writer wrote it but for colours: of any length, not cleaned.
 
     `tool`: the name, of a call; `call`: the id of the call, of a call and of an output; `given`: the input of a call,
     any JSON. `failed`: the text says that something failed.
@@ -40,9 +42,13 @@ class Text(NamedTuple):
 def texts_of(record: BusEvent) -> list[Text]:
     """Return the texts of an event, in their order; an event that cannot be read has none."""
     try:
-        return [text for text in _texts(record.event) if text.text]
+        return [_uncoloured(text) for text in _texts(record.event) if text.text]
     except (ValueError, TypeError):
         return []
+
+
+def _uncoloured(text: Text) -> Text:
+    return text._replace(text=_COLOURS.sub("", text.text)) if "\x1b[" in text.text else text
 
 
 def strings_in(value: Any, left_out: frozenset[str] = frozenset()) -> Iterator[str]:  # noqa: ANN401 - any JSON value
@@ -67,7 +73,7 @@ def _texts(event: LiveEvent) -> Iterator[Text]:
         case Note():
             yield Text("note", event.text, failed=event.level == "error")
         case TurnEnd():
-            yield Text("note", event.note or "", failed=not event.ok)
+            yield Text("note", event.note or ("" if event.ok else event.outcome or ""), failed=not event.ok)
         case StatusChanged():
             yield Text("note", event.why or "")
         case Unrecognised():

@@ -21,8 +21,8 @@ INDEXED_BYTES = 2 * 1024 * 1024  # of payload in one chunk: to parse more would 
 _MARKS = "\u0300-\u036f\ud7a4-\uf8ff\U000e0000-\U0010ffff"
 _LETTER = rf"(?:[^\W_]|[{_MARKS}])"
 _RUN = re.compile(f"{_LETTER}+")
-# Scripts that write spaces between words, and that the index folds as Python does.
-_WITH_SPACES = re.compile(r"[\x00-\u024f\u0370-\u0373\u0376-\u052f]*")
+# Scripts that write spaces between words, but for the letter that is a small i without dot: for Python an I.
+_WITH_SPACES = re.compile(r"[\x00-\u0130\u0132-\u024f\u0370-\u0373\u0376-\u052f]*")
 _PARTS = re.compile(r'"([^"]*)"|([^\s"]+)|(")')
 HINT = """hyperhive search 'connection refused', conn*, or '"connection refused"' for a phrase"""
 
@@ -73,7 +73,7 @@ class Query(NamedTuple):
         if not text:
             raise UsageError("nothing to search for", HINT)
         needles = tuple(run.encode() for run in _RUN.findall(text.lower())) if text.isascii() else ()
-        return cls((re.compile(_folded(re.escape(text), text)),), None, needles)
+        return cls((re.compile(_folded(text)),), None, needles)
 
     @classmethod
     def from_pattern(cls, text: str) -> Self:
@@ -84,13 +84,19 @@ class Query(NamedTuple):
             hint = "Python's syntax; for a text as it is: --grep TEXT"
             raise UsageError(f"not a valid regular expression: {error}", hint) from error
 
-    def may_match(self, lowered: bytes) -> bool:
-        """Return True if this payload, in lower case, is worth parsing."""
+    def may_match(self, payload: bytes) -> bool:
+        """Return True if a payload is worth parsing."""
+        if not self.needles:
+            return True
+        lowered = payload.lower()
         return all(needle in lowered for needle in self.needles)
 
     def matches(self, text: str) -> bool:
         """Return True if everything that is searched for occurs in this text."""
         return all(pattern.search(text) for pattern in self.patterns)
+
+
+ANYTHING = Query(())
 
 
 class _Term(NamedTuple):
@@ -108,10 +114,10 @@ def _term(text: str, *, is_phrase: bool) -> _Term:
     if is_start and runs and runs[-1].end() == len(text) and _has_words(runs[-1][0]):
         tokens[-1] += " *"
     needles = [run[0].lower().encode() for run in runs] if text.isascii() else []
-    escaped = r"\s+".join(map(re.escape, text.split()))
+    pattern = r"\s+".join(map(_folded, text.split()))
     before = rf"(?<!{_LETTER})" if _is_in_word(text[0]) else ""
     after = rf"(?!{_LETTER})" if not is_start and _is_in_word(text[-1]) else ""
-    return _Term(re.compile(f"{before}{_folded(escaped, text)}{after}"), tokens, needles)
+    return _Term(re.compile(f"{before}{pattern}{after}"), tokens, needles)
 
 
 def _has_words(text: str) -> bool:
@@ -123,6 +129,12 @@ def _is_in_word(letter: str) -> bool:
     return _RUN.fullmatch(letter) is not None and _has_words(letter)
 
 
-def _folded(pattern: str, text: str) -> str:
-    # Of ASCII letters, capitals alone are the same: K, the sign of kelvin, is not k, and is not found as bytes either.
-    return f"(?{'ai' if text.isascii() else 'i'}:{pattern})"
+def _folded(text: str) -> str:
+    """Return a pattern for a text in capitals or not. That of Python makes more letters equal than the index does."""
+    if text.isascii():
+        return f"(?ai:{re.escape(text)})"
+    return "".join(f"[{''.join(map(re.escape, _cases(letter)))}]" for letter in text)
+
+
+def _cases(letter: str) -> list[str]:
+    return [case for case in dict.fromkeys((letter, letter.lower(), letter.upper())) if len(case) == 1]

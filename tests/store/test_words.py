@@ -45,7 +45,9 @@ def line(fields: dict[str, object]) -> BusEvent:
             [Text("note", "worse", failed=True)],
         ),
         ({"type": "user", "message": {"content": "a summary"}}, [Text("note", "a summary")]),
-        ({"type": "assistant", "message": 3}, [Text("note", "")][1:]),
+        ({"type": "assistant", "message": 3}, []),
+        (answer("t1", "\x1b[31mred\x1b[0m"), [Text("output", "red", call="t1")]),
+        (TurnEnd(ok=False, outcome="crashed"), [Text("note", "crashed", failed=True)]),
     ],
 )
 def test_the_texts_of_an_event_are_those_that_a_person_reads(
@@ -139,7 +141,7 @@ def test_the_index_and_the_bytes_never_miss_what_a_query_finds(
         row = record(Note(text=whole))
         if query.matches(whole):
             assert query.fts is None or indexed(words_of([row]) or "", query.fts)
-            assert query.may_match(row.payload.lower())
+            assert query.may_match(row.payload)
 
 
 def test_a_query_of_many_words_asks_the_index_for_some_of_them() -> None:

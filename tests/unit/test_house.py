@@ -100,7 +100,7 @@ NOT_PURE = "core.files core.zone claude.exchange claude.files claude.guard claud
 PROGRAMS = {"claude.guard", "demo.replay"}  # run as scripts: the standard library alone
 WITHOUT_RICH = (  # for fast commands
     "core. transcript. render.agent_list render.agent_tables render.console.painter render.console.region "
-    "render.console.typing render.document render.figures "
+    "render.console.typing render.document render.figures render.hits "
     "render.inbox_table render.piped render.piped_transcript render.status_rows render.table render.turn_words"
 )
 
