@@ -1,6 +1,7 @@
-"""`Amount`, `Duration`, `Days`, `Size`, `Count` and `Kept`: numbers on the command line."""
+"""`Amount`, `Duration`, `Days`, `Size`, `Count`, `TimeOfDay` and `Kept`: numbers and times on the command line."""
 
 import math
+import re
 from typing import Any
 
 import click
@@ -57,6 +58,19 @@ class Days(click.IntRange):
         """Return the days; fails as click does."""
         days: Any = value.strip().lower().removesuffix("d") if isinstance(value, str) else value
         return super().convert(days, param, ctx)
+
+
+class TimeOfDay(click.ParamType[str]):
+    """A time of day, as `08:00`."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401 - as click has it
+        """Return the time with two digits for the hour; fails as click does."""
+        found = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", str(value).strip(), re.ASCII)
+        if found is None:
+            self.fail(f"not a valid time of day: {str(value)!r}: 08:00", param, ctx)
+        return f"{int(found[1]):02d}:{found[2]}"
 
 
 class Kept(click.ParamType[Retention]):

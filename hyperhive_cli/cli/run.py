@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hyperhive_cli.cli import completers
-from hyperhive_cli.cli.amount import DOLLARS, NUMBER, Amount, Days, Duration, Kept, Size
+from hyperhive_cli.cli.amount import DOLLARS, NUMBER, Amount, Days, Duration, Kept, Size, TimeOfDay
 from hyperhive_cli.cli.configured import FOLDER, load_settings
 from hyperhive_cli.cli.declared import argument, command, option, pass_context, pass_invocation, section
 from hyperhive_cli.cli.displays import open_display
@@ -121,6 +121,10 @@ _limit = partial(option, type=Duration(min=0, min_open=True), metavar="DURATION"
 @option(
     "--on-event-kind", "hook_kinds", multiple=True, type=click.Choice(HOOK_KINDS), default=(ATTENTION,), metavar="KIND",
     help="attention (default: what needs you), turn_end, note, …; repeatable",
+)  # fmt: skip
+@option(
+    "--report-at", type=TimeOfDay(), metavar="TIME",
+    help="Publish the report of the last day at this time each day, as an event that --on-event gets too",
 )  # fmt: skip
 @section("Web panel")
 @option("--web", is_flag=True, help="Serve the web panel too; its address is printed once")

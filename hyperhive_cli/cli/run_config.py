@@ -76,6 +76,7 @@ class RunOptions(NamedTuple):
     allow_self_control: bool
     on_event: str | None
     hook_kinds: tuple[str, ...]
+    report_at: str | None
     hive: str | None
     machine: str | None
     claude_args: tuple[str, ...]
@@ -116,6 +117,7 @@ def build_config(
         model=None if options.model is None else check_model_name(options.model),
         on_event=find_hook(options.on_event) if options.on_event else (),
         on_event_kinds=options.hook_kinds,
+        report_at=options.report_at,
         hive=_hive(invocation.hive_url(options.hive), options.machine),
         messages=[check_message("operator", text) for text in options.messages],
         allow_self_control=options.allow_self_control,

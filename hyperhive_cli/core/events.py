@@ -166,6 +166,18 @@ class TokenUsageChanged(_Event):
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DailyReport(_Event):
+    """The report of the work from `since` to `until` (Unix ms): `text` in one line, and the whole as `markdown`."""
+
+    kind = "report"
+
+    since: int
+    until: int
+    text: str
+    markdown: str
+
+
 @dataclass(slots=True)  # not frozen: one is made per line, and a frozen one takes three times as long to make
 class Stream:
     """One line of claude's stdout: a JSON object whose top-level keys stand beside the envelope.
@@ -225,7 +237,17 @@ class Unrecognised:
         return orjson.dumps(self.line)
 
 
-_Known = TurnStart | Stream | Note | TurnEnd | StatusChanged | ModelChanged | TurnStateChanged | TokenUsageChanged
+_Known = (
+    TurnStart
+    | Stream
+    | Note
+    | TurnEnd
+    | StatusChanged
+    | ModelChanged
+    | TurnStateChanged
+    | TokenUsageChanged
+    | DailyReport
+)
 LiveEvent = _Known | Unrecognised
 
 _KINDS: dict[str, type[Stream | _Event]] = {cls.kind: cls for cls in get_args(_Known)}

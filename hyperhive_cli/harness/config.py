@@ -55,6 +55,7 @@ class HarnessConfig:
     allow_self_control: bool = False
     on_event: tuple[str, ...] = ()  # the hook's command, its program an absolute path
     on_event_kinds: tuple[str, ...] = (ATTENTION,)
+    report_at: str | None = None  # when the daily report is published, such as 08:00
     panel: PanelConfig | None = None
     announce: Callable[[str], None] | None = None  # shows the panel's address; None: it is shown with the events
     hive: Hive | None = None

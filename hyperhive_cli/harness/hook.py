@@ -15,7 +15,7 @@ from hyperhive_cli.claude.exchange import Tail, exchange, ignore, last_line
 from hyperhive_cli.claude.leftovers import denied_words
 from hyperhive_cli.claude.process import open_claude
 from hyperhive_cli.claude.redact import Redactor
-from hyperhive_cli.core.events import BusEvent, Note, StatusChanged, Stream, TurnEnd
+from hyperhive_cli.core.events import BusEvent, DailyReport, Note, StatusChanged, Stream, TurnEnd
 from hyperhive_cli.core.outcomes import needs_person
 from hyperhive_cli.core.status import status_meaning
 from hyperhive_cli.core.text import plural
@@ -33,6 +33,7 @@ def needs_attention(record: BusEvent) -> bool:
     - a turn whose outcome needs a person, whose message is dead or held, or in which tool calls were denied
     - an agent that waits for a person
     - a note that asks for attention
+    - the daily report, which a person has asked for
     """
     match record.event:
         case TurnEnd(outcome=outcome, message_state=state, denied=denied):
@@ -41,6 +42,8 @@ def needs_attention(record: BusEvent) -> bool:
             return status_meaning(status).needs_person
         case Note(attention=attention):
             return attention
+        case DailyReport():
+            return True
         case _:
             return False
 

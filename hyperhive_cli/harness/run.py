@@ -22,6 +22,7 @@ from hyperhive_cli.core.errors import StoreError, UsageError
 from hyperhive_cli.core.settings import TURN_VARIABLE
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.harness.config import HarnessConfig
+from hyperhive_cli.harness.daily_report import DailyReports
 from hyperhive_cli.harness.display import DisplayTask
 from hyperhive_cli.harness.hook import HookConfig, open_hook
 from hyperhive_cli.harness.login import LoginService
@@ -112,8 +113,9 @@ async def run_agent(
                         async with open_hook(_hook(config, agent), bus, lambda: signals.wishes.is_hard):
                             await attending.start(signals.attend, RunningAgent(loop.control, work, display))
                             beside = (partial(keep_history, bus), maintenance.run, logins.serve)
+                            reports = _daily_reports(config, bus, inbox, handler)
                             with recorded_life(inbox, bus.now_ms):
-                                await _work(loop, beside, prewarm=agent.prewarm)
+                                await _work(loop, (*beside, *reports), prewarm=agent.prewarm)
                 bus.close()
                 if display is not None:
                     display.finish(viewers.cancel_scope, bus.current_seq)
@@ -160,13 +162,6 @@ async def _joined(
         return
     assert isinstance(inbox, LocalInbox)  # noqa: S101 - `_opened` saw to it
 
-    async def report() -> Mapping[str, Any]:
-        """Return the fields of `status --json`."""
-        live = handler.snapshot()
-        stored = partial(stored_status, config.paths, now_ms=bus.now_ms())
-        found = await trio.to_thread.run_sync(stored)
-        return with_live(found, live)
-
     async with (
         nullcontext(relay) if relay is not None else open_relay(hive.url, hive.machine) as shared,
         shared.member(
@@ -174,7 +169,7 @@ async def _joined(
             inbox,
             bus,
             loop.control,
-            report,
+            partial(_status, config, bus, handler),
             account=account_of(config.agent.environment),
             drain=config.agent.drain,
             retention=config.keep_messages,
@@ -182,6 +177,23 @@ async def _joined(
     ):
         loop.take_from(member)
         yield
+
+
+async def _status(config: HarnessConfig, bus: Bus, handler: ControlHandler) -> Mapping[str, Any]:
+    """Return the fields of `status --json`."""
+    live = handler.snapshot()
+    found = await trio.to_thread.run_sync(partial(stored_status, config.paths, now_ms=bus.now_ms()))
+    return with_live(found, live)
+
+
+def _daily_reports(
+    config: HarnessConfig, bus: Bus, inbox: Inbox, handler: ControlHandler
+) -> list[Callable[[], Awaitable[None]]]:
+    """Return the task that publishes a report each day, if one is wanted."""
+    if config.report_at is None:
+        return []
+    status, redact = partial(_status, config, bus, handler), config.agent.redactor.text
+    return [DailyReports(config.report_at, config.paths, inbox, bus, status, redact).run]
 
 
 async def _announce(config: HarnessConfig, display: DisplayTask | None, text: str) -> None:

@@ -14,6 +14,7 @@
 - `compactions`: how many in a row did not bring the context below the limit.
 - `limits` (JSON): the account's limits as claude last reported them.
 - `mcp` (JSON): the MCP servers that were missing in the last turn.
+- `reported`: until when the work was in a daily report (Unix ms).
 - `lives` (JSON): when each of the newest harnesses started and ended.
 """
 

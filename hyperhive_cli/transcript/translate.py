@@ -5,6 +5,7 @@ from typing import Any
 
 from hyperhive_cli.core.events import (
     BusEvent,
+    DailyReport,
     ModelChanged,
     Note,
     StatusChanged,
@@ -142,6 +143,10 @@ def _usage_changed(event: TokenUsageChanged, context: Context, _origin: Origin) 
     return iter(())
 
 
+def _report(event: DailyReport, _context: Context, origin: Origin) -> Iterator[Row]:
+    yield NoteRow(origin=origin, topic="note", text=RawText(f"report: {one_line(text_of(event.text), 400)}"))
+
+
 def _unrecognised(event: Unrecognised, _context: Context, origin: Origin) -> Iterator[Row]:
     words = one_line(text_of(event.kind), 60) or "an event without a kind"
     yield NoteRow(origin=origin, topic="unknown", text=RawText(words))
@@ -155,5 +160,6 @@ _CASES: Mapping[type, Callable[[Any, Context, Origin], Iterator[Row]]] = {
     ModelChanged: _model_changed,
     TurnStateChanged: lambda *_: iter(()),
     TokenUsageChanged: _usage_changed,
+    DailyReport: _report,
     Unrecognised: _unrecognised,
 }

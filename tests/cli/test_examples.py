@@ -1,6 +1,8 @@
 """Each example is run, as its own head says."""
 
 import configparser
+import email.message
+import email.policy
 import json
 import os
 import shutil
@@ -104,6 +106,33 @@ def test_notify_shows_what_happened_and_runs_none_of_it(program: str, hive: Hive
     assert words[-3:] == ["--", "hyperhive: bee", 'turn end: crashed dead said "no" & $(id) -- (calls were denied)']
 
 
+REPORT = {"seq": 9, "ts": 1, "kind": "report", "since": 0, "until": 1, "text": "bee: 2 turns\nBcc: x@example.org"}
+REPORT |= {"markdown": "# bee\n\n- \u2713 Caf\u00e9: done\n"}
+
+
+def test_mail_report_mails_the_report_and_nothing_in_it_becomes_a_header(hive: Hive, tmp_path: Path) -> None:
+    stub = tmp_path / "sendmail"
+    stub.write_text(f'#!/bin/sh\n[ "$1" = -t ] && cat > {tmp_path}/mail\n')
+    stub.chmod(0o700)
+    path = f"{tmp_path}{os.pathsep}{hive.environment['PATH']}"
+
+    def mailed(event: dict[str, object]) -> subprocess.CompletedProcess[bytes]:
+        words = [str(EXAMPLES / "mail_report.sh"), "me@example.org"]
+        own = {**hive.variables(), "PATH": path}
+        return subprocess.run(words, env=own, input=json.dumps(event).encode(), capture_output=True, check=False)
+
+    assert mailed(EVENT).returncode == 1
+    assert not (tmp_path / "mail").exists()
+    done = mailed(REPORT)
+    assert (done.returncode, done.stderr) == (0, b"")
+    mail = email.message_from_bytes((tmp_path / "mail").read_bytes(), policy=email.policy.default)
+    assert (mail["To"], mail["Subject"], mail["Bcc"]) == (
+        "me@example.org", "hyperhive: bee: 2 turns Bcc: x@example.org", None,
+    )  # fmt: skip
+    assert isinstance(mail, email.message.EmailMessage)
+    assert mail.get_content() == REPORT["markdown"]
+
+
 class Webhook(BaseHTTPRequestHandler):
     """Keeps what is posted to it."""
 
@@ -179,7 +208,15 @@ def test_systemd_knows_every_word_of_the_service(tmp_path: Path) -> None:
 
 
 def test_every_example_has_its_test() -> None:
-    tested = {"send_and_wait.sh", "watch_costs.py", "picture.py", "panel.py", "notify.sh", "webhook.sh"}
+    tested = {
+        "send_and_wait.sh",
+        "watch_costs.py",
+        "picture.py",
+        "panel.py",
+        "notify.sh",
+        "webhook.sh",
+        "mail_report.sh",
+    }
     assert {entry.name for entry in EXAMPLES.iterdir()} - tested == {
         UNIT.name,
         "console.svg",

@@ -1,10 +1,15 @@
 """`hyperhive report` as a process: what a night came to, in each of its forms."""
 
+import json
 import re
 import signal
+import time
 from html.parser import HTMLParser
+from pathlib import Path
 
-from tests.conftest import FakeClaude
+from hyperhive_cli.core.work_report import DAY_MS
+from hyperhive_cli.store.inbox import open_inbox
+from tests.conftest import FakeClaude, wait_until
 from tests.harness import ANSWER, BAD_REQUEST, TEXT, Event, Hive, for_a_person
 
 
@@ -87,3 +92,24 @@ def test_times_and_forms_that_cannot_be_are_refused(hive: Hive) -> None:
     assert hive.call("report", "--since", "1h", "--until", "2h").refusal(2) == "--since must be before --until"
     refusal = hive.call("report", "--json", "--html").refusal(2)
     assert refusal == "--json, --markdown and --html cannot be used together"
+
+
+def test_a_daily_report_that_was_missed_is_heard_of_at_the_next_start(
+    hive: Hive, fake_claude: FakeClaude, tmp_path: Path
+) -> None:
+    fake_claude.script(TEXT)
+    hive.drain("--message", "greet me")
+    with open_inbox(hive.state_dir / "hyperhive-inbox.sqlite") as inbox:
+        inbox.put_facts(reported=str(int(time.time() * 1000) - 2 * DAY_MS))
+    hook, heard = tmp_path / "hook", tmp_path / "heard"
+    hook.write_text(f"#!/bin/sh\ncat > {heard}.part && mv {heard}.part {heard}\n")
+    hook.chmod(0o700)
+    clock = time.strftime("%H:%M", time.localtime(time.time() - 60))
+    with hive.run("--report-at", clock, "--on-event", str(hook)) as program:
+        event = program.wait_for_kind("report")
+        wait_until(heard.exists)
+    assert json.loads(heard.read_text()) == event
+    assert (event["until"] - event["since"]) // DAY_MS == 1
+    rows = hive.call("tail", "--no-follow", "--kind", "report").stdout.splitlines()
+    assert [row.split("\t")[2:] for row in rows] == [["note", f"report: {event['text']}"]]
+    assert hive.call("run", "--report-at", "25:00").refusal(2).endswith("not a valid time of day: '25:00': 08:00")
