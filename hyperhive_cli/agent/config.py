@@ -10,6 +10,7 @@ from hyperhive_cli.claude.argv import Launch
 from hyperhive_cli.claude.redact import Redactor
 from hyperhive_cli.claude.watch import TimeLimits
 from hyperhive_cli.core.budget import Budget
+from hyperhive_cli.core.quota import Reserve
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class AgentConfig:
     redactor: Redactor = field(default_factory=lambda: Redactor({}))
     prewarm: bool = False  # start the next claude while the agent is idle
     budget: Budget = field(default_factory=Budget)
+    reserve: Reserve = field(default_factory=Reserve)  # of the plan, from messages that are idle
+    accounts: Path | None = None  # the folder of what agents of one account share; None: nothing is kept
     compaction: CompactionPolicy = field(default_factory=CompactionPolicy)
     allow_cross_session: bool = False  # other sessions may put messages into claude
     settings_file: Path | None = None  # the operator's, in place of the one in `launch`

@@ -178,6 +178,7 @@ class AgentControl:
         self._state.end_login(forget=ok or lost)
         if ok:
             self._parts.waits.finish()
+            self._parts.quota_keeper.take_up_login()
         if lost:
             self._parts.waits.begin_after(Outcome(OutcomeKind.NEEDS_LOGIN), self._bus.current.model)
         self._bus.current.know(is_logging_in=False)

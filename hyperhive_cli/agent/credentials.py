@@ -139,6 +139,12 @@ def account_of(environment: Mapping[str, str]) -> Account | None:
     return None
 
 
+def account_name(environment: Mapping[str, str]) -> str:
+    """Return the name of its account; if that is not known, one for all who use the same file for their login."""
+    account = account_of(environment)
+    return account.name if account is not None else _digest(f"login {login_file(environment).resolve()}")
+
+
 def _key_name(environment: Mapping[str, str]) -> str | None:
     return next((name for name in KEYS if environment.get(name)), None)
 

@@ -103,6 +103,8 @@ class AgentLoop:
         check_inbox(self._inbox, self._bus)
         compactor, is_paused = self._parts.compactor, self._inbox.is_paused
         self._bus.current.know(is_paused=is_paused)
+        hold = self._parts.quota_keeper.idle_hold()
+        self._inbox.idle_from = 0 if hold is None else hold.until * 1000
         return scheduler.Facts(
             model=self._bus.current.refresh_model(),
             is_paused=is_paused,

@@ -6,6 +6,7 @@ from hyperhive_cli.agent.budget_keeper import BudgetKeeper
 from hyperhive_cli.agent.compactor import Compactor
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.prewarm import Prewarmer
+from hyperhive_cli.agent.quota_keeper import QuotaKeeper
 from hyperhive_cli.agent.refresh import Refresh
 from hyperhive_cli.agent.retrying_writer import RetryingWriter
 from hyperhive_cli.agent.scheduler import State
@@ -29,6 +30,9 @@ class AgentParts:
         self.prewarmer = Prewarmer(config, bus.now_ms)
         self.budget_keeper = BudgetKeeper(config.budget, inbox, bus)
         self.refresh = Refresh(config.environment, bus.note)
-        self.turns = TurnRunner(config, inbox, bus, self.writer, self.budget_keeper, self.refresh, self.prewarmer)
+        self.quota_keeper = QuotaKeeper(config, inbox, bus)
+        self.turns = TurnRunner(
+            config, inbox, bus, self.writer, self.budget_keeper, self.quota_keeper, self.refresh, self.prewarmer
+        )
         self.compactor = Compactor(config.compaction, self.turns, inbox, bus, self.writer)
         self.waits = WaitKeeper(config, self.state, inbox, bus, self.writer, self.compactor)

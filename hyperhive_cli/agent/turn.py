@@ -12,6 +12,7 @@ from hyperhive_cli.agent.budget_keeper import BudgetKeeper
 from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.credentials import is_logged_in
 from hyperhive_cli.agent.prewarm import Prewarmer
+from hyperhive_cli.agent.quota_keeper import QuotaKeeper
 from hyperhive_cli.agent.refresh import Refresh
 from hyperhive_cli.agent.retrying_writer import RetryingWriter
 from hyperhive_cli.agent.session import Session, take_new_session_request
@@ -38,7 +39,7 @@ class TurnRunner:
 
     def __init__(
         self, config: AgentConfig, inbox: Inbox, bus: Bus, writer: RetryingWriter, keeper: BudgetKeeper,
-        refresh: Refresh, prewarmer: Prewarmer,
+        quota: QuotaKeeper, refresh: Refresh, prewarmer: Prewarmer,
     ) -> None:  # fmt: skip
         self.turn: Turn | None = None  # the run of claude under way
         self.message: Message | None = None  # its message
@@ -49,6 +50,7 @@ class TurnRunner:
         self._bus = bus
         self._writer = writer
         self._budget_keeper = keeper
+        self._quota_keeper = quota
         self._refresh = refresh
         self._prewarmer = prewarmer
         self._launch = config.launch
@@ -141,7 +143,8 @@ class TurnRunner:
     ) -> tuple[Turn, Ending]:
         """Run claude once: the one that waits with the command line `waiting`, or a new one."""
         evidence = request.new_evidence()
-        feed = TurnFeed(self._bus, self.activity, evidence, self._inbox)
+        self._quota_keeper.begin_run()
+        feed = TurnFeed(self._bus, self.activity, evidence, self._inbox, self._quota_keeper)
         turn = Turn(request, feed, evidence)
         if self._is_closing:
             turn.stop(Cause.INTERRUPTED)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hyperhive_cli.agent.quota_keeper import QuotaKeeper
 from hyperhive_cli.agent.session import keep_new_session
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.retries import Retry, line_to_retry
@@ -23,9 +24,10 @@ class TurnFeed:
     limit, which the other agents of the account then wait for too.
     """
 
-    def __init__(self, bus: Bus, activity: Activity, seen: Evidence, inbox: Inbox) -> None:
+    def __init__(self, bus: Bus, activity: Activity, seen: Evidence, inbox: Inbox, quota: QuotaKeeper) -> None:
         self._bus = bus
         self._inbox = inbox
+        self._quota_keeper = quota
         self._activity = activity
         self._seen = seen
 
@@ -50,6 +52,8 @@ class TurnFeed:
         self._bus.current.observe_stream(line)
         self._activity.observe_line(line, self._bus.now_ms())
         keep_new_session(self._inbox, line)
+        if line.get("type") == "rate_limit_event" and self._seen.limits is not None:
+            self._quota_keeper.observe(self._seen.limits)
         if (retry := line_to_retry(line)) is not None:
             if retry.why != "authentication_failed":  # that ends the turn: it needs a login
                 self._show(self._to_retrying(retry))

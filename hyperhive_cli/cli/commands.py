@@ -41,6 +41,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "Account": {
         "login": ("login", "Log claude in"),
         "logout": ("login", "Log claude out"),
+        "quota": ("quota", "Show how much of the plan's limits is used"),
     },
     "Maintain": {
         "doctor": ("doctor", "Check the setup and suggest fixes"),

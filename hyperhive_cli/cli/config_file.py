@@ -30,7 +30,7 @@ USER_ALONE = frozenset(
     | {"keep-messages", "history-days", "history-bytes"}
     | {"web", "web-bind", "web-allow-host", "web-url", "web-cert", "web-key"}
     # A budget that the agent could raise or remove would not be one.
-    | {"max-turn-cost", "max-day-cost", "max-turn-tokens", "max-tool-calls"}
+    | {"max-turn-cost", "max-day-cost", "max-turn-tokens", "max-tool-calls", "reserve"}
 )
 NOWHERE = frozenset({"workspace"})  # it decides which file is read
 

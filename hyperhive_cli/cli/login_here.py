@@ -13,6 +13,7 @@ import click
 import trio
 
 from hyperhive_cli.agent.config import AgentConfig
+from hyperhive_cli.agent.credentials import account_name
 from hyperhive_cli.agent.kept_limit import forget_limit
 from hyperhive_cli.claude.argv import Launch, child_environment
 from hyperhive_cli.claude.files import read_json
@@ -41,7 +42,9 @@ def log_in_here(ctx: click.Context, paths: AgentPaths, follow: Follow) -> Mappin
         trio.run(_log_in, config, login, follow)
         if login.ok and paths.inbox_db.exists():
             with open_inbox(paths.inbox_db) as inbox:
-                forget_limit(inbox)  # which the agent would go on waiting for: this may be another account
+                # This may be another account: its plan is another one, and no limit of the last one is waited for.
+                forget_limit(inbox)
+                inbox.put_facts(account=account_name(config.environment))
     return login.to_dict()
 
 

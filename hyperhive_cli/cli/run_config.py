@@ -27,6 +27,7 @@ from hyperhive_cli.cli.invocation import Invocation, check_reachable, is_text
 from hyperhive_cli.cli.web import need_extra, web_arguments
 from hyperhive_cli.core.budget import Budget
 from hyperhive_cli.core.errors import UsageError
+from hyperhive_cli.core.quota import Reserve
 from hyperhive_cli.core.retention import HistoryRetention, Retention
 from hyperhive_cli.core.settings import TURN_VARIABLE, AgentPaths, check_model_name
 from hyperhive_cli.harness.config import HarnessConfig, Hive, PanelConfig
@@ -65,6 +66,7 @@ class RunOptions(NamedTuple):
     max_day_cost: float | None
     max_turn_tokens: int | None
     max_tool_calls: int | None
+    reserves: tuple[str, ...]
     compact_at: float | None
     compact_instructions: str | None
     no_wakeups: bool
@@ -125,7 +127,7 @@ def build_config(
         keep_history=HistoryRetention(options.history_days, options.history_bytes),
         is_workspace_named=options.is_workspace_named,
         panel=_panel(options, paths, environ) if options.web else None,
-        agent=_agent(options, workspace, environ, live=live),  # last: it looks for claude
+        agent=_agent(options, paths, workspace, environ, live=live),  # last: it looks for claude
     )
 
 
@@ -143,7 +145,9 @@ def _check_words(options: RunOptions) -> None:
         raise UsageError(f"not a valid variable name: {unfit!r}", "hyperhive run --pass-env NAME")
 
 
-def _agent(options: RunOptions, workspace: Path, environ: Mapping[str, str], *, live: bool) -> AgentConfig:
+def _agent(
+    options: RunOptions, paths: AgentPaths, workspace: Path, environ: Mapping[str, str], *, live: bool
+) -> AgentConfig:
     files = ClaudeFiles(environ, workspace, options.claude_args, read_json)
     environment = child_environment(environ, options.passed, own=claude_variables(files))
     return AgentConfig(
@@ -166,6 +170,8 @@ def _agent(options: RunOptions, workspace: Path, environ: Mapping[str, str], *, 
         prewarm=options.prewarm,
         allow_cross_session=options.allow_cross_session,
         budget=_budget(options),
+        reserve=Reserve.from_texts(options.reserves),
+        accounts=paths.accounts,
         compaction=_compaction(options),
         **_launch(options, workspace, live=live),
     )

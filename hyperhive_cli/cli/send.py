@@ -28,6 +28,7 @@ def _duration() -> "click.ParamType[float]":
 @option("--from", "sender", default="operator", metavar="NAME", show_default=True, help="Sender of the message.")
 @option("--key", metavar="KEY", help="Deduplicate: sending the same key and text again has no effect.")
 @option("--at", metavar="TIME", help="Do not run it before this time: 14:30, +2h30m, tomorrow 9:00, …")
+@option("--idle", is_flag=True, help="Run it only on what is left of the plan above `run --reserve`.")
 @option("--raw", is_flag=True, help="Pass the text unchanged: slash commands and @files work.")
 @option("--wait", is_flag=True, help="Wait until its turn has ended and print the result.")
 @option("--timeout", make_type=_duration, metavar="DURATION", help="With --wait: stop waiting after this time.")
@@ -44,6 +45,7 @@ def send(
     timeout: float | None,
     hive: str | None,
     *,
+    idle: bool,
     raw: bool,
     new: bool,
     wait: bool,
@@ -64,7 +66,7 @@ def send(
     with invocation.client(hive, changes=True, may_be_new=True) as client:
         if invocation.is_by_name and not new:
             check_known(client)
-        sent, remarks = client.send(sender, body, now_ms=now_ms(), key=key, raw=raw, not_before=not_before)
+        sent, remarks = client.send(sender, body, now_ms=now_ms(), key=key, raw=raw, not_before=not_before, idle=idle)
         # From here on the message is stored: a later failure must not look as if it were not.
         for remark in (sent.remark or when, None if raw else _command_hint(body), *remarks):
             _remark(remark)

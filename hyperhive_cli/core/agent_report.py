@@ -68,6 +68,11 @@ _LIMIT = {
     "type": _is_text, "name": _is_text, "status": _maybe(_is_text), "utilization": _maybe(_count),
     "resets_at": _maybe(_moment_s), "of_model": _is_flag,
 }  # fmt: skip
+_FORECAST = {"low": _count, "high": _count, "full_from": _maybe(_moment_s), "full_until": _maybe(_moment_s)}
+_WINDOW = {
+    "window": _is_text, "name": _is_text, "used": _count, "resets_at": _moment_s, "seen": _moment_s,
+    "reserved": _maybe(_count), "forecast": _maybe(_fields(_FORECAST)),
+}  # fmt: skip
 _ACTIVITY = {
     "doing": _is_text, "tool": _maybe(_is_text), "argument": _maybe(_is_text), "since": _moment_ms,
     "tools_running": _count, "tool_calls": _count, "tokens": _count,
@@ -93,6 +98,8 @@ _CHECKS: Mapping[str, _Check] = {
     "activity": _maybe(_fields(_ACTIVITY)),
     "silence": _maybe(_fields({"since": _moment_ms, "ends": _moment_ms})),
     "limits": _each(_fields(_LIMIT)),
+    "quota": _each(_fields(_WINDOW)),
+    "idle_until": _maybe(_moment_s),
     "mcp": _maybe(_each(_is_text)),
     "problems": _each(_is_text),
 }

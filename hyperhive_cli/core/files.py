@@ -94,18 +94,20 @@ def read_file(path: Path, limit_bytes: int, *, links: bool = False) -> bytes:
     return content
 
 
-def write_file(path: Path, content: bytes, *, replace: bool = True) -> None:
+def write_file(path: Path, content: bytes, *, replace: bool = True, is_durable: bool = True) -> None:
     """Write a file (0600) that appears completely or not at all, whatever was there; raises OSError.
 
-    Raises FileExistsError without `replace` if there is anything at this path.
+    Raises FileExistsError without `replace` if there is anything at this path. One that is not `is_durable` may be
+    empty after the machine has crashed, and costs no wait for the disk.
     """
     draft = path.with_name(f".{path.name}.{os.urandom(8).hex()}")  # `tempfile` would cost `model set` 10 ms
     descriptor = create_file(draft)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if is_durable:
+                file.flush()
+                os.fsync(file.fileno())
         if replace:
             draft.replace(path)
         else:

@@ -51,6 +51,12 @@ class AgentPaths(NamedTuple):
         return self.state_dir / "history"
 
     @property
+    def accounts(self) -> Path:
+        """The folder of what agents of one account share: beside the state folders, or in one with another name."""
+        shared = self.state_dir.parent if self.state_dir.name == self.agent else self.state_dir
+        return shared / ".accounts"  # not valid as an agent's name
+
+    @property
     def lock_file(self) -> Path:
         """The file that a running harness holds locked (flock)."""
         return self.state_dir / LOCK_NAME

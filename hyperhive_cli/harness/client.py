@@ -163,7 +163,7 @@ class LocalClient:
         return LocalEnds(self._open)
 
     def send(
-        self, sender: str, body: str, *, now_ms: int, key: str | None, raw: bool, not_before: int
+        self, sender: str, body: str, *, now_ms: int, key: str | None, raw: bool, not_before: int, idle: bool = False
     ) -> "tuple[Sent, Iterator[str]]":
         """Store a message durably, whether a harness runs or not.
 
@@ -175,7 +175,7 @@ class LocalClient:
         with self._open(changes=True) as inbox:
             if self._workspace is not None:
                 _bind(inbox, self.agent, str(self._workspace))
-            sent = inbox.send(sender, body, now_ms=now_ms, key=key, raw=raw, not_before=not_before)
+            sent = inbox.send(sender, body, now_ms=now_ms, key=key, raw=raw, not_before=not_before, idle=idle)
             is_paused = False
             with suppress(StoreError):
                 is_paused = inbox.is_paused

@@ -35,7 +35,8 @@ def _sent_fields(arguments: Arguments) -> tuple[dict[str, Any], str | None]:
     at, key = arguments.get("at"), arguments.get("key")
     not_before, when = _start(at, is_past_allowed=key is not None)
     sender, body = str(arguments.get("from") or "operator"), str(arguments.get("body", ""))
-    return {"sender": sender, "body": body, "key": None if key is None else str(key), "not_before": not_before}, when
+    named = {"sender": sender, "body": body, "key": None if key is None else str(key)}
+    return {**named, "not_before": not_before, "idle": arguments.get("idle") is True}, when
 
 
 def _sent(sent: Sent, *remarks: str | None) -> Mapping[str, Any]:

@@ -246,8 +246,10 @@ def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, Maintenance, in
         if moved_from is not None:
             _take_over_workspace(config, inbox, bus, moved_from)
         recover(inbox, bus, bus.boot)
-        if (inbox.fact("budget") or "") != (limits := config.agent.budget.to_text()):
-            inbox.put_facts(budget=limits)
+        limits = {"budget": config.agent.budget.to_text(), "reserve": config.agent.reserve.to_text()}
+        changed = {name: text for name, text in limits.items() if (inbox.fact(name) or "") != text}
+        if changed:
+            inbox.put_facts(**changed)
         if config.model is not None and config.model != bus.current.model:
             bus.current.set_model(config.model)
         for sender, body in config.messages:

@@ -102,11 +102,11 @@ class HiveClient:
         return HiveInbox(self._connection, self._url, self.agent)
 
     def send(
-        self, sender: str, body: str, *, now_ms: int, key: str | None, raw: bool, not_before: int
+        self, sender: str, body: str, *, now_ms: int, key: str | None, raw: bool, not_before: int, idle: bool = False
     ) -> tuple[Sent, Iterator[str]]:
         """Store a message durably, as `HiveInbox.send`; the iterator yields what the sender should know."""
         is_run = self.status()["running"]
-        sent = self._inbox().send(sender, body, now_ms=now_ms, key=key, raw=raw, not_before=not_before)
+        sent = self._inbox().send(sender, body, now_ms=now_ms, key=key, raw=raw, not_before=not_before, idle=idle)
         run = f"`hyperhive -a {self.agent} run --hive URL`"
         return sent, iter([] if is_run else [f"no machine runs agent {self.agent!r}; the message waits for {run}"])
 

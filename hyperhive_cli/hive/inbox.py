@@ -136,9 +136,9 @@ class HiveInbox(MessageQueue):
         """Store a message under this number, with the attempts that a machine has made already."""
         rows = self._all(
             f"""INSERT INTO hyperhive.inbox(agent, id, key, sender, body, raw, attempts, deliveries, acted, not_before,
-                    created, changed, uid, start, edited)
+                    created, changed, uid, start, edited, idle)
                 SELECT %(agent)s, %(id)s, %(key)s, %(sender)s, %(body)s, %(raw)s, %(attempts)s, %(deliveries)s,
-                    %(acted)s, %(not_before)s, now, now, %(uid)s, %(start)s, %(edited)s
+                    %(acted)s, %(not_before)s, now, now, %(uid)s, %(start)s, %(edited)s, %(idle)s
                 FROM (SELECT {NOW_MS} AS now) AS clock
                 RETURNING id, {_NEWS}""",
             **{**message._asdict(), "id": number},

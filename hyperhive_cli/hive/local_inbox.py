@@ -47,8 +47,8 @@ class LocalInbox(Inbox):
         return super().held() + self.backlog.held
 
     def next_due(self) -> int | None:
-        """Return the earliest `not_before` (Unix ms) of the messages that wait; None if none does."""
-        due = [found for found in (super().next_due(), self.backlog.due) if found is not None]
+        """Return from when (Unix ms) the first of the messages that wait may run; None if none waits."""
+        due = [found for found in (super().next_due(), self.backlog.next_due(self.idle_from)) if found is not None]
         return min(due, default=None)
 
     def origin(self) -> str:

@@ -139,7 +139,9 @@ class Member:
         if self._is_lease_unconfirmed and self._local_inbox.in_flight() is None:
             await self._connection.call(partial(owner_sql.unlease_messages, lease=lease))
         self._may_have_messages, self._is_lease_unconfirmed = False, True
-        message, self._local_inbox.backlog = await self._connection.call(partial(owner_sql.lease_message, lease=lease))
+        with_idle = self._local_inbox.idle_from <= self._bus.now_ms()
+        ask = partial(owner_sql.lease_message, lease=lease, with_idle=with_idle)
+        message, self._local_inbox.backlog = await self._connection.call(ask)
         if message is not None:
             self._local_inbox.stage(message, lease.epoch)
             self._may_have_messages = True  # there may be more
@@ -147,7 +149,7 @@ class Member:
         return message is not None
 
     def _is_message_due(self) -> bool:
-        due = self._local_inbox.backlog.due
+        due = self._local_inbox.backlog.next_due(self._local_inbox.idle_from)
         return due is not None and due <= self._bus.now_ms()
 
     async def _acquire(self) -> bool:

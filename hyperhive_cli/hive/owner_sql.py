@@ -21,8 +21,8 @@ from hyperhive_cli.store.schema import ENDED, in_states
 NOW_MS = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 # The fields of a `Backlog`, of the messages of an agent that are ready or held.
 BACKLOG = (
-    "count(id) FILTER (WHERE state = 'ready'), min(not_before) FILTER (WHERE state = 'ready'), "
-    "count(id) FILTER (WHERE state = 'held')"
+    "count(id) FILTER (WHERE state = 'ready'), min(not_before) FILTER (WHERE state = 'ready' AND NOT idle), "
+    "count(id) FILTER (WHERE state = 'held'), min(not_before) FILTER (WHERE state = 'ready' AND idle)"
 )
 _OWNED = """owned AS (
     SELECT name FROM hyperhive.agent WHERE name = %(agent)s AND owner = %(owner)s AND epoch = %(epoch)s FOR SHARE
@@ -65,14 +65,20 @@ class LeaseAttempt(NamedTuple):
 
 
 class Backlog(NamedTuple):
-    """The messages that wait in the hive for an agent: how many, and when (Unix ms) the first of them may run.
+    """The messages that wait in the hive for an agent: how many, and from when (Unix ms) the first of them may run.
 
-    `held`: how many more are held for a person's decision.
+    `held`: how many more are held for a person's decision. `idle_due` is the `due` of the idle ones.
     """
 
     waiting: int
     due: int | None
     held: int = 0
+    idle_due: int | None = None
+
+    def next_due(self, idle_from: int) -> int | None:
+        """Return from when the first of all may run, idle ones not before `idle_from`; None if none waits."""
+        idle = None if self.idle_due is None else max(self.idle_due, idle_from)
+        return min((due for due in (self.due, idle) if due is not None), default=None)
 
 
 def acquire_lease(
@@ -189,18 +195,24 @@ def release(connection: "Connection", lease: AgentLease) -> bool:
     return row is not None
 
 
-def lease_message(connection: "Connection", lease: AgentLease) -> tuple[Message | None, Backlog]:
-    """Lease the first message that may run, and count the attempt; return it and what waits. Raises FencedError."""
+def lease_message(
+    connection: "Connection", lease: AgentLease, *, with_idle: bool = True
+) -> tuple[Message | None, Backlog]:
+    """Lease the first message that may run, and count the attempt; return it and what waits. Raises FencedError.
+
+    Without `with_idle` an idle message may not.
+    """
     row = connection.execute(
         f"""WITH {_OWNED}, first AS (
                 SELECT id FROM hyperhive.inbox, owned
                 WHERE agent = owned.name AND state = 'ready' AND not_before <= {NOW_MS}
+                    AND (%(with_idle)s OR NOT idle)
                 ORDER BY {IN_ORDER} LIMIT 1 FOR UPDATE OF inbox SKIP LOCKED
             )
             UPDATE hyperhive.inbox SET {TAKEN}, epoch = %(epoch)s, changed = {NOW_MS}
             FROM first WHERE agent = %(agent)s AND inbox.id = first.id
             RETURNING {COLUMNS.replace("id,", "inbox.id,", 1)}""".encode(),
-        lease.fence,
+        {**lease.fence, "with_idle": with_idle},
     ).fetchone()
     return (None if row is None else Message._make(row)), count_backlog(connection, lease)
 

@@ -180,7 +180,8 @@ def poll(connection: "Connection", names: list[str], owner: str) -> tuple[list[t
     """Return, for all agents of a machine, what waits and which are free; and those that should run elsewhere."""
     owner_sql.shorten_leases(connection, names)
     rows = connection.execute(
-        f"""SELECT name, until, coalesce(min(not_before) FILTER (WHERE state = 'ready') <= {NOW_MS}, false),
+        f"""SELECT name, until,
+               coalesce(min(not_before) FILTER (WHERE state = 'ready' AND NOT idle) <= {NOW_MS}, false),
                (owner IS NULL OR until < clock_timestamp()) AND coalesce(wanted, %(owner)s) = %(owner)s
                AND NOT coalesce((SELECT draining FROM hyperhive.machine m WHERE m.name = %(owner)s), false), {BACKLOG}
            FROM hyperhive.agent LEFT JOIN hyperhive.inbox ON agent = name AND state IN ('ready', 'held')

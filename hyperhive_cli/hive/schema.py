@@ -361,4 +361,8 @@ HIVE: tuple[str, ...] = (
     REVOKE EXECUTE ON FUNCTION hyperhive.open_segment, hyperhive.save_newest, hyperhive.keep_history FROM PUBLIC;
     GRANT EXECUTE ON FUNCTION hyperhive.keep_history TO hyperhive_machine;
     """,
+    r"""
+    -- A message that waits while too little of the account's plan is left, which its machine knows.
+    ALTER TABLE hyperhive.inbox ADD COLUMN idle boolean NOT NULL DEFAULT false;
+    """,
 )

@@ -15,6 +15,7 @@ from hyperhive_cli.render.table import cells, cut, meter
 from hyperhive_cli.render.turn_words import ended_words
 from hyperhive_cli.transcript.endings import STYLES, sign_of
 from hyperhive_cli.transcript.limit_words import limit_style, limit_words, open_limits
+from hyperhive_cli.transcript.quota_words import open_quota, quota_words
 from hyperhive_cli.transcript.state_words import silence_words, state_line, state_of
 from hyperhive_cli.transcript.status_words import status_words
 
@@ -42,7 +43,8 @@ def status_to_rows(found: Mapping[str, Any], now: float, *, plain: bool = False)
         *_compacted(found["last_compaction"], now),
         ("today", [("unknown" if found["unread"] is None else today_words(found["today"]), "")]),
         *_budget(found["budget"]),
-        *_limits(found["limits"], now),
+        *_limits(found["limits"], found["quota"], now),
+        *_plan(found["quota"], now),
         *_mcp(found["mcp"]),
         ("last turn", [_last_turn(found["last_turn"], now)]),
         ("outcomes", _outcomes(found["last_outcomes"], plain=plain)),
@@ -184,10 +186,20 @@ def _budget(budget: Mapping[str, Any] | None) -> list[Row]:
     return [("budget", spans)]
 
 
-def _limits(limits: Sequence[Mapping[str, Any]] | None, now: float) -> list[Row]:
-    """Return a row for each of the account's limits that has not reset yet."""
-    found = [(limit_words(limit, now), limit_style(limit)) for limit in open_limits(limits, now)]
+def _limits(
+    limits: Sequence[Mapping[str, Any]] | None, quota: Sequence[Mapping[str, Any]] | None, now: float
+) -> list[Row]:
+    """Return a row for each of the account's limits that has not reset yet, but for what the plan's row says."""
+    told = {window["window"] for window in open_quota(quota, now)}
+    news = [one for one in open_limits(limits, now) if one.get("type") not in told or limit_style(one)]
+    found = [(limit_words(limit, now), limit_style(limit)) for limit in news]
     return [("" if position else "limits", [span]) for position, span in enumerate(found)]
+
+
+def _plan(quota: Sequence[Mapping[str, Any]] | None, now: float) -> list[Row]:
+    """Return the row of the plan, if claude has reported it. `hyperhive quota` says more."""
+    windows = open_quota(quota, now)
+    return [("plan", [(quota_words(windows, now), "")])] if windows else []
 
 
 def _mcp(troubles: Sequence[str] | None) -> list[Row]:
@@ -213,7 +225,9 @@ def _inbox(found: Mapping[str, Any], now: float) -> list[Span]:
     due_s = (found["next_due"] or 0) / 1000
     at = text.local_time(due_s)
     first = f", the first at {at:%H:%M} (in {text.duration(due_s - now)})" if at and due_s > now else ""
-    return [(f"{found['unread']} waiting{first}", ""), (held, "warn"), (dead, "bad"), (paused, "warn")]
+    idle = text.local_time(found["idle_until"] or 0)
+    reserve = f", idle ones not before {idle:%H:%M}" if idle and found["idle_until"] and found["unread"] else ""
+    return [(f"{found['unread']} waiting{first}{reserve}", ""), (held, "warn"), (dead, "bad"), (paused, "warn")]
 
 
 def _prewarmed(waiting: Mapping[str, Any] | None, now: float) -> list[Row]:

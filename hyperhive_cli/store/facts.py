@@ -10,6 +10,8 @@
 - `context_tokens`, `context_window`: after the last turn.
 - `auth_source`: the source of claude's credentials in its last `init` (`ANTHROPIC_API_KEY`, `none`, …).
 - `budget` (JSON): the limits of the newest `run`; `budget_raises` (JSON): an operator's overrides.
+- `reserve`: what the newest `run` reserves of the plan (`5h=20 week=10`).
+- `account`: a digest of the account that claude last worked for; its plan is in the file of that name.
 - `budget_warned`: the day and the limit of the last warning.
 - `compactions`: how many in a row did not bring the context below the limit.
 - `limits` (JSON): the account's limits as claude last reported them.

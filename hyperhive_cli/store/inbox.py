@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from hyperhive_cli.store.stats import TurnRecord
 
 CANCELLED = "cancelled by the operator"  # the reason of a running message that will not run again
+_STARTS = "CASE idle WHEN 0 THEN not_before ELSE max(not_before, ?) END"  # when a waiting message may run
 # Each state has an index of its own; a list of states has none.
 _LISTED = " UNION ALL ".join(f"SELECT id FROM messages WHERE {in_states([state])}" for state in LISTED)  # noqa: S608
 
@@ -54,7 +55,7 @@ class Lease(NamedTuple):
 
 def _row_to_message(row: Sequence[Any]) -> Message:
     message = Message._make(row)
-    return message._replace(raw=bool(message.raw), acted=bool(message.acted))
+    return message._replace(raw=bool(message.raw), acted=bool(message.acted), idle=bool(message.idle))
 
 
 def _open_turn(db: sqlite3.Connection, message_id: int | None, attempt: int, model: str, now_ms: int) -> int:
@@ -73,6 +74,8 @@ def _checked(planned: PlannedMessage) -> PlannedMessage:
 
 class MessageTable(ScheduleTable, MessageQueue):
     """The messages of an open inbox, and its schedules, as commands use them."""
+
+    idle_from = 0  # before this moment (Unix ms) no idle message runs: too little of the plan is left
 
     def messages(self, *, ended: bool = False, view: View = WHOLE) -> list[Message]:
         """List the messages that wait, run, are held or dead, in the queue's order; with `ended` all of them."""
@@ -98,8 +101,8 @@ class MessageTable(ScheduleTable, MessageQueue):
         return self.count("held")
 
     def next_due(self) -> int | None:
-        """Return the earliest `not_before` (Unix ms) of the waiting messages, None if none waits."""
-        due = self._read("SELECT min(not_before) FROM messages WHERE state = 'ready'")[0][0]
+        """Return the earliest moment (Unix ms) from which a waiting message may run, None if none waits."""
+        due = self._read(f"SELECT min({_STARTS}) FROM messages WHERE state = 'ready'", self.idle_from)[0][0]  # noqa: S608
         return None if due is None else int(due)
 
     def turns(self, message_id: int) -> list[dict[str, Any]]:
@@ -137,8 +140,8 @@ class MessageTable(ScheduleTable, MessageQueue):
 
     def _insert(self, _: int | None, message: Message) -> int:
         cursor = self.connection.execute(
-            """INSERT INTO messages(key, sender, body, raw, not_before, created, changed, uid, start)
-               VALUES (:key, :sender, :body, :raw, :not_before, :created, :changed, :uid, :start)""",
+            """INSERT INTO messages(key, sender, body, raw, not_before, created, changed, uid, start, idle)
+               VALUES (:key, :sender, :body, :raw, :not_before, :created, :changed, :uid, :start, :idle)""",
             message._asdict(),
         )
         return int(cursor.lastrowid or 0)
@@ -179,10 +182,10 @@ class Inbox(MessageTable):
             row = db.execute(
                 f"""UPDATE messages SET {TAKEN}, lease_boot = :boot, changed = :now
                     WHERE id = (SELECT id FROM messages WHERE state = 'ready' AND not_before <= :now
-                                    AND id = coalesce(:only, id)
+                                    AND id = coalesce(:only, id) AND (idle = 0 OR :idle_from <= :now)
                                 ORDER BY {IN_ORDER} LIMIT 1)
                     RETURNING {COLUMNS}""",  # noqa: S608 - our own list of columns
-                {"boot": boot, "now": now_ms, "only": only},
+                {"boot": boot, "now": now_ms, "only": only, "idle_from": self.idle_from},
             ).fetchone()
             if row is None:
                 return None

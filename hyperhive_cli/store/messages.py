@@ -36,6 +36,7 @@ class Message(NamedTuple):
     uid: str  # random, and the same in every copy: in a restored backup and in the hive, where numbers are used again
     start: int | None = None  # as asked for when it was sent; `not_before` changes with it. None: of an earlier release
     edited: int | None = None  # when its text was last changed; None: it is as it was sent
+    idle: bool = False  # it runs only on what is left of the plan above the reserve
 
     @property
     def asked_start(self) -> int:
@@ -124,7 +125,7 @@ def check_key(key: str | None) -> None:
 # --- sending it again ---
 
 _SENT_WORDS = {"ready": "waits", "leased": "is running", "held": "is held", "done": "is done"}  # else it will not run
-_OPTIONS = {"sender": "--from", "raw": "--raw", "asked_start": "--at"}
+_OPTIONS = {"sender": "--from", "raw": "--raw", "asked_start": "--at", "idle": "--idle"}
 
 
 def sent_before(known: Message, asked: Message) -> Sent:

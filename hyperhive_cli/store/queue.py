@@ -138,11 +138,13 @@ class MessageQueue(QueueDatabase):
     where_it_runs = ""  # appended to the hint for a running message
 
     def send(
-        self, sender: str, body: str, *, now_ms: int, key: str | None = None, raw: bool = False, not_before: int = 0
-    ) -> Sent:
+        self, sender: str, body: str, *, now_ms: int, key: str | None = None, raw: bool = False, not_before: int = 0,
+        idle: bool = False,
+    ) -> Sent:  # fmt: skip
         """Store a message durably; if one with this `key` is known, return that one instead.
 
-        It does not run before `not_before` (Unix ms), and others pass it until then. Raises UsageError for an unusable
+        It does not run before `not_before` (Unix ms), or if `idle` while too little of the plan is left, and others
+        pass it until then. Raises UsageError for an unusable
         message, RefusedError if the message with this key is a different one, cancelled or dead.
         """
         sender, body = check_message(sender, body)
@@ -150,6 +152,7 @@ class MessageQueue(QueueDatabase):
         message = Message(
             id=0, key=key, sender=sender, body=body, raw=raw, state="ready", attempts=0, deliveries=0, acted=False,
             not_before=not_before, reason=None, created=now_ms, changed=now_ms, uid=new_uid(), start=not_before,
+            idle=idle,
         )  # fmt: skip
         with self._sending() as number:
             return self._store(number, message)

@@ -17,6 +17,7 @@ from hyperhive_cli.store.db import open_reader
 from hyperhive_cli.store.folder import who_holds
 from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.store.model import load_model
+from hyperhive_cli.store.quota import read_quota
 
 
 def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
@@ -80,6 +81,8 @@ def empty_status(agent: str) -> dict[str, Any]:
         "budget": None,
         "last_compaction": None,
         "limits": [],
+        "quota": [],
+        "idle_until": None,
         "mcp": None,
         "problems": [],
     }
@@ -107,6 +110,7 @@ def with_holder(found: Mapping[str, Any], lock: Path) -> dict[str, Any]:
 def _from_inbox(paths: AgentPaths, now_ms: int) -> dict[str, Any]:
     with open_inbox_reader(paths.inbox_db) as inbox:
         last = inbox.last_turn()
+        quota, inbox.idle_from = read_quota(paths.accounts, inbox.fact, now_ms)
         return {
             "workspace": inbox.fact("workspace"),
             "session_id": inbox.fact("session_id") or None,
@@ -126,6 +130,8 @@ def _from_inbox(paths: AgentPaths, now_ms: int) -> dict[str, Any]:
             "budget": spending.budget_status(inbox.fact, inbox.connection, now_ms),
             "last_compaction": ended.last_compaction(inbox.connection),
             "limits": read_account_limits(inbox.fact("limits"), now_ms / 1000),
+            "quota": quota,
+            "idle_until": inbox.idle_from // 1000 or None,
             "mcp": read_missing_servers(inbox.fact("mcp")),
         }
 

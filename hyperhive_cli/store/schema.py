@@ -198,4 +198,10 @@ INBOX: tuple[str, ...] = (
     CREATE INDEX schedules_ahead ON schedules(last_slot) WHERE paused = 0;
     CREATE INDEX messages_open_keys ON messages(key) WHERE key IS NOT NULL AND state IN ('ready', 'leased');
     """,
+    # In the index, so that a lease can pass many of them without reading their rows.
+    """
+    ALTER TABLE messages ADD COLUMN idle INTEGER NOT NULL DEFAULT 0; -- it waits while too little of the plan is left
+    DROP INDEX messages_queue;
+    CREATE INDEX messages_queue ON messages(coalesce(place, id), id, not_before, idle) WHERE state = 'ready';
+    """,
 )

@@ -15,7 +15,7 @@ MAX_INTEGER = 2**63 - 1
 class Field(NamedTuple):
     """A field of a request's JSON, or a parameter of a query."""
 
-    kind: Literal["string", "integer", "number"]
+    kind: Literal["string", "integer", "number", "boolean"]
     text: str
     required: bool = False
     minimum: int = 0
@@ -170,6 +170,7 @@ CHANGE_ROUTES = (
             "from": Field("string", "the sender's name; default: operator"),
             "key": Field("string", "an idempotency key: sending the same key and text again does nothing"),
             "at": Field("string", "start it no earlier than: 14:30, +2h30m, tomorrow 9:00, 2026-11-23T09:00"),
+            "idle": Field("boolean", "run it only on what is left of the plan above the reserve"),
         },
         ("id", "state", "not_before", "sent_before", "note"),
     ),
@@ -260,11 +261,14 @@ def check_fields(fields: Mapping[str, Field], given: object) -> dict[str, Any]:
     return {fields[name].argument or name: value for name, value in found.items()}
 
 
-_KINDS: Mapping[str, tuple[type, ...]] = {"string": (str,), "integer": (int,), "number": (int, float)}
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,),
+}  # fmt: skip
 
 
 def _is_of_kind(field: Field, value: object) -> bool:
-    return isinstance(value, _KINDS[field.kind]) and not isinstance(value, bool)
+    is_switch = isinstance(value, bool)  # which is an integer to Python
+    return isinstance(value, _KINDS[field.kind]) and is_switch == (field.kind == "boolean")
 
 
 def check_query(fields: Mapping[str, Field], given: Mapping[str, str]) -> dict[str, Any]:

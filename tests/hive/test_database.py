@@ -13,6 +13,7 @@ from hyperhive_cli.core.errors import RefusedError, StoreError, UsageError
 from hyperhive_cli.hive import fleet, owner_sql
 from hyperhive_cli.hive.database import AwayError, connect, migrate, open_hive, translated_errors
 from hyperhive_cli.hive.inbox import HiveInbox
+from hyperhive_cli.hive.owner_sql import Backlog
 from hyperhive_cli.hive.retention import keep_history
 from hyperhive_cli.hive.schema import HIVE
 from hyperhive_cli.store.messages import KEY_KEPT_MS, Message, Sent
@@ -382,7 +383,7 @@ def test_messages_are_put_in_order(inbox: HiveInbox, database: Database) -> None
         assert lease is not None
         taken = [owner_sql.lease_message(connection, lease) for _ in range(4)]
     assert [message and message.id for message, _ in taken] == [three, two, one, None]
-    assert taken[-1][1] == (1, 2**45, 0)
+    assert taken[-1][1] == Backlog(1, 2**45)
     with pytest.raises(RefusedError, match="is running"):
         inbox.cancel(three, now_ms=0)
     with pytest.raises(RefusedError, match="is running"):

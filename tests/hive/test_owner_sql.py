@@ -13,7 +13,7 @@ from hyperhive_cli.hive import fleet, owner_sql, relay
 from hyperhive_cli.hive.client import HiveClient
 from hyperhive_cli.hive.inbox import HiveInbox
 from hyperhive_cli.hive.lease import LEASE_S
-from hyperhive_cli.hive.owner_sql import AgentLease, FencedError, Row
+from hyperhive_cli.hive.owner_sql import AgentLease, Backlog, FencedError, Row
 from hyperhive_cli.store.messages import KEY_KEPT_MS
 from tests.hive.conftest import Database
 
@@ -169,9 +169,9 @@ def test_a_held_message_waits_for_a_person(database: Database) -> None:
         assert owner_sql.acknowledge(
             a, lease, taken._replace(state="held", reason="asks for a tool", acted=True), 1, []
         )
-        assert owner_sql.lease_message(a, lease) == (None, (0, None, 1))
+        assert owner_sql.lease_message(a, lease) == (None, Backlog(0, None, 1))
         ((name, _, *asked),), moved = relay.poll(a, ["bee"], "a")
-        assert (name, asked, moved) == ("bee", [False, False, 0, None, 1], set())
+        assert (name, asked, moved) == ("bee", [False, False, 0, None, 1, None], set())
         assert owner_sql.recover(a, lease, own=True) == []
         (found,) = fleet.look(a)
         assert (found["unread"], found["held"], found["dead"]) == (0, 1, 0)

@@ -39,6 +39,7 @@ def test_a_message_is_ready_as_it_was_sent(inbox: Inbox) -> None:
         "uid": message.uid,
         "start": 0,
         "edited": None,
+        "idle": False,
     }
 
 
@@ -275,7 +276,8 @@ def test_the_key_of_a_message_that_will_not_run_is_refused_with_the_way_to_run_i
 
 
 @pytest.mark.parametrize(
-    ("other", "option"), [({"sender": "bob"}, "--from"), ({"raw": True}, "--raw"), ({"not_before": 6}, "--at")]
+    ("other", "option"),
+    [({"sender": "bob"}, "--from"), ({"raw": True}, "--raw"), ({"not_before": 6}, "--at"), ({"idle": True}, "--idle")],
 )
 @pytest.mark.parametrize("state", ["ready", "done", "dead"])
 def test_the_same_key_with_another_option_is_refused(
@@ -372,3 +374,16 @@ def test_two_connections_never_lease_the_same_message(path: Path, inbox: Inbox) 
     in_threads(3, work)
     assert sorted(number for found in taken for number in found) == numbers
     assert rows(path, "SELECT count(*), count(DISTINCT message_id) FROM turn_stats") == [(40, 40)]
+
+
+def test_an_idle_message_is_passed_by_others_until_it_may_run(inbox: Inbox) -> None:
+    idle = inbox.send("operator", "tidy", now_ms=1, idle=True).id
+    later = inbox.send("operator", "tidy later", now_ms=1, idle=True, not_before=90).id
+    inbox.idle_from = 50
+    assert (inbox.next_due(), inbox.unread(), inbox.lease("b", "haiku", now_ms=49)) == (50, 2, None)
+    ordinary = put(inbox, "work")
+    assert inbox.next_due() == 0
+    taken = [inbox.lease("b", "haiku", now_ms=now) for now in (49, 49, 50, 89, 90)]
+    assert [found and found.message.id for found in taken] == [ordinary, None, idle, None, later]
+    assert inbox.get(idle).to_dict()["idle"] is True
+    assert inbox.get(ordinary).to_dict()["idle"] is False
