@@ -36,8 +36,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each test with the second release too, where there is one: most of them only when all is to be run."""
     if "claude_binary" in metafunc.fixturenames:
         releases = [pytest.param(VARIABLE, id="claude")]
-        if os.environ.get(OLD_VARIABLE):
-            is_always = metafunc.definition.get_closest_marker("both_releases") is not None
+        mark = metafunc.definition.get_closest_marker
+        if os.environ.get(OLD_VARIABLE) and mark("newest_release") is None:
+            is_always = mark("both_releases") is not None
             marks = () if is_always else pytest.mark.exhaustive
             releases.append(pytest.param(OLD_VARIABLE, id="old", marks=marks))
         metafunc.parametrize("claude_binary", releases, indirect=True)

@@ -125,11 +125,12 @@ class Window:
         assert {urlsplit(url).netloc for url in self.asked if not url.startswith(("data:", "blob:"))} <= {ours}
         assert [fault for fault in self.faults if not any(piece in fault for piece in self.expected)] == []
 
-    def axe(self) -> list[str]:
-        """Return all findings of axe-core for the current page."""
+    def axe(self, *rules: str) -> list[str]:
+        """Return all findings of axe-core for the current page, or those of some rules."""
         if not self.page.evaluate("'axe' in window"):
             self.page.evaluate(AXE.read_text(encoding="utf-8"))
-        found = self.page.evaluate("async () => (await axe.run(document, {resultTypes: ['violations']})).violations")
+        options = {"resultTypes": ["violations"], **({"runOnly": rules} if rules else {})}
+        found = self.page.evaluate("async (options) => (await axe.run(document, options)).violations", options)
         return [f"{one['id']} ({one['impact']}): {[node['target'] for node in one['nodes'][:3]]}" for one in found]
 
 
