@@ -20,9 +20,10 @@ from hyperhive_cli.store.facts import stored_fact
 @command()
 @argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @option("--force", is_flag=True, help="Replace FILE if it exists.")
-@option("--json", "as_json", is_flag=True, help="Print file, bytes, messages, waiting, turns, events and missing.")
+@option("--no-history", is_flag=True, help="Leave out the history but for the newest events: a small archive.")
+@option("--json", "as_json", is_flag=True, help="Print file, bytes and the counts as JSON.")
 @pass_invocation
-def backup(invocation: Invocation, file: Path, *, force: bool, as_json: bool) -> None:
+def backup(invocation: Invocation, file: Path, *, force: bool, no_history: bool, as_json: bool) -> None:
     """Back up the agent (inbox, history, model) to FILE, a .tar.gz, running or not.
 
     Each database is copied consistently and checked. - means stdout.
@@ -34,7 +35,7 @@ def backup(invocation: Invocation, file: Path, *, force: bool, as_json: bool) ->
     """  # noqa: D301 - click's own mark
     paths = invocation.local(may_be_new=False).paths
     if str(file) != "-":
-        contents = write_backup(paths, file.absolute(), force=force)
+        contents = write_backup(paths, file.absolute(), force=force, has_segments=not no_history)
         size_bytes = file.stat().st_size
         if as_json:
             print_json({"file": str(file), "bytes": size_bytes, **contents.to_dict()})
@@ -44,7 +45,7 @@ def backup(invocation: Invocation, file: Path, *, force: bool, as_json: bool) ->
     if as_json or sys.stdout.isatty():
         raise UsageError("with -, the archive is written to stdout", "hyperhive backup - > FILE")
     with tempfile.TemporaryDirectory(prefix="hyperhive-backup-") as scratch:
-        contents = stream_backup(paths, sys.stdout.buffer, Path(scratch))
+        contents = stream_backup(paths, sys.stdout.buffer, Path(scratch), has_segments=not no_history)
     echo(_sentence("the backup", None, contents), err=True)
 
 
@@ -55,6 +56,10 @@ def _sentence(name: str, size_bytes: int | None, contents: Contents) -> str:
         text.plural(contents.turns, "turn"),
         text.plural(contents.events, "event") if contents.missing is None else f"no history: {contents.missing}",
     ]
+    if contents.segments:
+        parts.append(f"{contents.archived:,} archived in {text.plural(contents.segments, 'segment')}")
+    if contents.left_out:
+        parts.append(f"left out as damaged: {', '.join(contents.left_out)}")
     return f"{name}{size}: {', '.join(parts)}"
 
 

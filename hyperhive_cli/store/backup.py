@@ -10,7 +10,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,30 +19,38 @@ from hyperhive_cli.core.files import create_file, make_folder, read_file
 from hyperhive_cli.core.settings import INBOX_NAME, AgentPaths
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store import schema
+from hyperhive_cli.store.segment import find_segments, is_segment_name
 
 _MODEL_LIMIT_BYTES = 64 * 1024
 HINT = "check its permissions and the free space"
 BACKUP_HINT = "a file that `hyperhive backup FILE` has written"
-_HISTORY, _MODEL = "hyperhive-events.sqlite", "hyperhive-model"
+_HISTORY, _MODEL, _SEGMENTS = "hyperhive-events.sqlite", "hyperhive-model", "history"
 _NAMES = {INBOX_NAME, _HISTORY, _MODEL}
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a backup contains, as counts. `waiting` are the ready and leased messages; `missing`: why no events."""
+    """What a backup contains, as counts. `waiting` are the ready and leased messages; `missing`: why no events.
+
+    `archived` are the events of the history's `segments`, which are older than `events` or the same. `left_out` are
+    the segments that could not be copied.
+    """
 
     messages: int
     waiting: int
     turns: int
     events: int
     missing: str | None = None
+    segments: int = 0
+    archived: int = 0
+    left_out: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields of `backup --json`."""
         return asdict(self)
 
 
-def write_backup(paths: AgentPaths, target: Path, *, force: bool = False) -> Contents:
+def write_backup(paths: AgentPaths, target: Path, *, force: bool = False, has_segments: bool = True) -> Contents:
     """Write an archive (0600) that appears completely or not at all. Blocking.
 
     Raises RefusedError if the file exists (without `force`), StoreError if the inbox cannot be copied or the archive
@@ -53,7 +61,7 @@ def write_backup(paths: AgentPaths, target: Path, *, force: bool = False) -> Con
     try:
         with _draft(target.parent) as draft:
             with draft.open("wb") as file:
-                contents = stream_backup(paths, file, draft.parent)
+                contents = stream_backup(paths, file, draft.parent, has_segments=has_segments)
                 file.flush()
                 os.fsync(file.fileno())
             _put_in_place(draft, target, force=force)
@@ -62,8 +70,11 @@ def write_backup(paths: AgentPaths, target: Path, *, force: bool = False) -> Con
     return contents
 
 
-def stream_backup(paths: AgentPaths, file: IO[bytes], scratch: Path) -> Contents:
-    """Write the archive to an open file; `scratch` is an empty folder for the copies. Blocking."""
+def stream_backup(paths: AgentPaths, file: IO[bytes], scratch: Path, *, has_segments: bool = True) -> Contents:
+    """Write the archive to an open file; `scratch` is an empty folder for the copies. Blocking.
+
+    Without `has_segments`, it has only the newest events of the history.
+    """
     inbox, history, missing = scratch / paths.inbox_db.name, scratch / _HISTORY, None
     _copy(paths.inbox_db, inbox)
     try:
@@ -76,7 +87,30 @@ def stream_backup(paths: AgentPaths, file: IO[bytes], scratch: Path) -> Contents
             if copy.exists():
                 archive.add(copy, copy.name)
         _add_model(archive, paths.model_file)
-    return contents
+        # After the events table: what leaves that meanwhile is in a segment already.
+        return _add_segments(archive, paths.history, scratch, contents) if has_segments else contents
+
+
+def _add_segments(archive: tarfile.TarFile, folder: Path, scratch: Path, contents: Contents) -> Contents:
+    """Add the segments, one copy at a time; return the contents with them."""
+    left_out = []
+    for segment in find_segments(folder):
+        copy = scratch / segment.path.name
+        try:
+            _copy(segment.path, copy, otherwise="rw")  # as `open_segment`
+        except StoreError:
+            if segment.path.exists():  # else it has expired meanwhile
+                left_out.append(segment.path.name)
+            continue
+        archive.add(copy, f"{_SEGMENTS}/{copy.name}")
+        contents = _with_segment(contents, copy)
+        copy.unlink()
+    return replace(contents, left_out=tuple(left_out))
+
+
+def _with_segment(contents: Contents, copy: Path) -> Contents:
+    (events,) = _count(copy, "coalesce(sum(events), 0)", "chunks")
+    return replace(contents, segments=contents.segments + 1, archived=contents.archived + events)
 
 
 def _count_all(inbox: Path, history: Path, missing: str | None) -> Contents:
@@ -117,15 +151,21 @@ def _unpack(file: IO[bytes], folder: Path) -> None:
     try:
         with tarfile.open(fileobj=file, mode="r|*") as archive:
             for entry in archive:
-                content = archive.extractfile(entry) if entry.name in _NAMES and entry.isreg() else None
+                content = archive.extractfile(entry) if _is_known(entry.name) and entry.isreg() else None
                 if content is None or (folder / entry.name).exists():
                     raise RefusedError(f"not a backup of an agent: it contains {entry.name!r}", BACKUP_HINT)
+                make_folder((folder / entry.name).parent)
                 with os.fdopen(create_file(folder / entry.name), "wb") as copy:
                     shutil.copyfileobj(content, copy)
                     copy.flush()
                     os.fsync(copy.fileno())
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise RefusedError(f"not a backup, or not all of it: {error}", BACKUP_HINT) from error
+
+
+def _is_known(name: str) -> bool:
+    folder, _, segment = name.rpartition("/")
+    return name in _NAMES or (folder == _SEGMENTS and is_segment_name(segment))
 
 
 def _check(folder: Path) -> Contents:
@@ -136,7 +176,11 @@ def _check(folder: Path) -> Contents:
     for path, known in ((inbox, schema.INBOX), (history, schema.EVENTS)):
         if path.exists():
             _check_database(path, len(known))
-    return _count_all(inbox, history, None if history.exists() else "the backup has none")
+    contents = _count_all(inbox, history, None if history.exists() else "the backup has none")
+    for segment in find_segments(folder / _SEGMENTS):
+        _check_database(segment.path, len(schema.SEGMENT))
+        contents = _with_segment(contents, segment.path)
+    return contents
 
 
 def _check_database(path: Path, known: int) -> None:
@@ -150,9 +194,9 @@ def _check_database(path: Path, known: int) -> None:
         raise RefusedError(f"the backup's {path.name} has schema {version}, and this release knows {known}", "upgrade")
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path, *, otherwise: str = "ro&immutable=1") -> None:
     try:
-        with closing(database.open_reader(source)) as db:
+        with closing(database.open_reader(source, otherwise=otherwise)) as db:
             database.copy_database(db, target)
     except sqlite3.Error as error:
         what = "does not exist" if not source.exists() else f"cannot be copied: {error}"

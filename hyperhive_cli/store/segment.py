@@ -79,6 +79,11 @@ def find_segments(folder: Path) -> list[Segment]:
     return sorted(found, key=lambda segment: segment.first_seq)
 
 
+def is_segment_name(name: str) -> bool:
+    """Return True if a file of this name is a segment."""
+    return _NAME.fullmatch(name) is not None
+
+
 def write_chunks(path: Path, chunks: Iterable[tuple[Chunk, str | None]]) -> None:
     """Add chunks, each with its words (None: too long to index), in one transaction; creates the file. Blocking.
 

@@ -17,9 +17,11 @@ from hyperhive_cli.core.events import BusEvent, Note
 from hyperhive_cli.core.settings import AgentPaths, resolve_paths
 from hyperhive_cli.store import backup
 from hyperhive_cli.store.backup import Contents, restore_backup, stream_backup, write_backup
+from hyperhive_cli.store.chunk import pack
 from hyperhive_cli.store.events import open_event_reader, open_event_store
 from hyperhive_cli.store.inbox import open_inbox, open_inbox_reader
 from hyperhive_cli.store.model import write_model
+from hyperhive_cli.store.segment import Segment, find_segments, open_segment, segment_at, write_chunks
 from tests.harness import unpack as unpack_backup
 from tests.store.made_messages import lease, put, settle
 
@@ -46,6 +48,19 @@ def fill(paths: AgentPaths) -> None:
         lease(inbox)
         store.append([BusEvent.make(seq, seq, Note(text="x")) for seq in range(1, 8)])
     write_model(paths.model_file, "opus")
+
+
+# More than the cache holds: what was written before goes to the file.
+SPILL = "CREATE TABLE more AS SELECT randomblob(5000000)"
+
+
+def archive_days(paths: AgentPaths) -> list[Segment]:
+    """Write segments of three days with ten events each."""
+    paths.history.mkdir(mode=0o700)
+    for day in range(3):
+        rows = [BusEvent(seq, seq, "note", b'{"text":"x"}') for seq in range(10 * day + 1, 10 * day + 11)]
+        write_chunks(segment_at(paths.history, f"2026-11-0{day + 1}", rows[0].seq or 0).path, [(pack(rows), "x")])
+    return find_segments(paths.history)
 
 
 def unpack(archive: Path, folder: Path) -> AgentPaths:
@@ -235,3 +250,66 @@ def test_what_is_no_sound_backup_is_refused_and_leaves_nothing(
         with pytest.raises(RefusedError, match=why):
             restored(new, content)
         assert list(new.state_dir.parent.iterdir()) == []
+
+
+def test_segments_are_in_a_backup_and_come_back(paths: AgentPaths, target: Path, tmp_path: Path) -> None:
+    fill(paths)
+    segments = archive_days(paths)
+    contents = write_backup(paths, target)
+    assert contents == Contents(messages=3, waiting=2, turns=1, events=7, segments=3, archived=30)
+    restored = resolve_paths("agent", tmp_path / "restored", tmp_path, {"HOME": str(tmp_path)})
+    with target.open("rb") as archive:
+        assert restore_backup(restored, archive) == contents
+    found = find_segments(restored.history)
+    assert [one.path.name for one in found] == [one.path.name for one in segments]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in restored.history.iterdir()} == {0o600}
+    assert stat.S_IMODE(restored.history.stat().st_mode) == 0o700
+    for before, after in zip(segments, found, strict=True):
+        with open_segment(before.path) as one, open_segment(after.path) as other:
+            assert one.heads(words="x") == other.heads(words="x") != []
+            assert one.body(before.first_seq) == other.body(after.first_seq)
+
+
+def test_segments_can_be_left_out(paths: AgentPaths, target: Path, tmp_path: Path) -> None:
+    fill(paths)
+    archive_days(paths)
+    assert write_backup(paths, target, has_segments=False) == Contents(messages=3, waiting=2, turns=1, events=7)
+    assert not unpack(target, tmp_path / "restored").history.exists()
+
+
+def test_a_damaged_segment_is_left_out_and_named(paths: AgentPaths, target: Path) -> None:
+    fill(paths)
+    _, damaged, _ = archive_days(paths)
+    damaged.path.write_bytes(damaged.path.read_bytes()[:4096] + bytes(20_000))
+    contents = write_backup(paths, target)
+    assert (contents.segments, contents.archived, contents.left_out) == (2, 20, (damaged.path.name,))
+
+
+def test_a_segment_is_copied_as_before_a_transaction_that_was_cut_off(
+    paths: AgentPaths, target: Path, tmp_path: Path
+) -> None:
+    """Its journal is rolled back first: the file alone would be half written."""
+    fill(paths)
+    *_, newest = archive_days(paths)
+    writer = sqlite3.connect(newest.path, isolation_level=None)
+    for statement in ("PRAGMA cache_size = 1", "BEGIN IMMEDIATE", "UPDATE chunks SET events = 99", SPILL):
+        writer.execute(statement)
+    torn, journal = newest.path.read_bytes(), newest.journal.read_bytes()
+    writer.execute("ROLLBACK")
+    writer.close()
+    newest.path.write_bytes(torn)
+    newest.journal.write_bytes(journal)
+    assert write_backup(paths, target).archived == 30
+    with open_segment(unpack(target, tmp_path / "restored").history / newest.path.name) as reader:
+        assert [head.events for head in reader.heads()] == [10]
+
+
+@pytest.mark.parametrize(
+    "name", ["history/../x", "history/x.sqlite", "history/2026-11-01.1.sqlite.new", "2026-11-01.1.sqlite"]
+)
+def test_an_archive_with_another_file_in_its_history_is_refused(name: str, paths: AgentPaths, tmp_path: Path) -> None:
+    archive = tmp_path / "odd.tar.gz"
+    with tarfile.open(archive, "w:gz") as opened:
+        opened.addfile(tarfile.TarInfo(name), io.BytesIO())
+    with archive.open("rb") as file, pytest.raises(RefusedError, match="not a backup"):
+        restore_backup(paths, file)
