@@ -11,7 +11,6 @@ from typing import NamedTuple
 from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.core.events import BusEvent, TurnEnd, TurnStart
 from hyperhive_cli.store.history import Block, HistoryReader
-from hyperhive_cli.store.spans import BOUNDS
 from hyperhive_cli.store.texts import Text, texts_of
 from hyperhive_cli.store.words import ANYTHING, HINT, Query
 
@@ -144,24 +143,25 @@ class _Turns:
         return next((turn for first, turn in self._starts if (row.seq or 0) >= first), None)
 
     def _look(self) -> list[tuple[int, int | None]]:
-        before = self._history.bound_before(self._block.first_seq)
-        turn = _bound(before)[1] if before is not None and before.kind == TurnStart.kind else None
+        start = self._history.turn_start_before(self._block.first_seq)
+        turn = None if start is None else _turn_of(start)
         starts: list[tuple[int, int | None]] = [(0, turn)]
         for row in self._rows:
-            if row.kind in BOUNDS:
-                is_start, turn = _bound(row)
-                if not is_start and before is None and len(starts) == 1:
-                    starts = [(0, turn)]  # its start was deleted
-                starts.append((row.seq or 0, turn) if is_start else ((row.seq or 0) + 1, None))
+            if row.kind == TurnStart.kind:
+                starts.append((row.seq or 0, _turn_of(row)))
+            elif row.kind == TurnEnd.kind:
+                if starts == [(0, None)]:
+                    starts = [(0, _turn_of(row))]  # of a turn whose start was deleted
+                starts.append(((row.seq or 0) + 1, None))
         return starts[::-1]
 
 
-def _bound(row: BusEvent) -> tuple[bool, int | None]:
+def _turn_of(row: BusEvent) -> int | None:
     try:
         event = row.event
     except (ValueError, TypeError):
-        return row.kind == TurnStart.kind, None
-    return isinstance(event, TurnStart), event.turn_id if isinstance(event, TurnStart | TurnEnd) else None
+        return None
+    return event.turn_id if isinstance(event, TurnStart | TurnEnd) else None
 
 
 class _Calls:
