@@ -10,7 +10,7 @@ import click
 
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.declared import command, option, pass_invocation
-from hyperhive_cli.cli.invocation import Invocation, say_if_new
+from hyperhive_cli.cli.invocation import Invocation, say_if_new, warn_of_part
 from hyperhive_cli.cli.streams import echo, write_bytes
 from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.events import BusEvent
@@ -63,7 +63,7 @@ def _pieces(paths: AgentPaths, turn: str | None, form: str) -> Iterator[bytes]:
 
 
 def _all_pages(paths: AgentPaths) -> Iterator[list[BusEvent]]:
-    with open_history(paths) as history:
+    with open_history(paths, warn_of_part) as history:
         yield from history.pages()
 
 
@@ -73,7 +73,7 @@ def _pages_of_turn(paths: AgentPaths, turn: str) -> Iterator[list[BusEvent]]:
         raise HyperhiveError("this turn is no longer in the history", f"hyperhive show {turn}")
     if not found.span.is_whole:
         echo("the start of this turn is no longer in the history", err=True)
-    return turn_pages(paths, found)
+    return turn_pages(paths, found, warn_of_part)
 
 
 def _write(path: Path, pieces: Iterable[bytes], *, force: bool) -> None:

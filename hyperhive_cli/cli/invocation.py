@@ -359,7 +359,12 @@ def warn_of_history(paths: AgentPaths) -> None:
 
     trouble = history_trouble(paths)
     if trouble is not None:
-        echo(f"{trouble}; see hyperhive doctor", err=True)
+        warn_of_part(trouble)
+
+
+def warn_of_part(trouble: str) -> None:
+    """Say on stderr why a part of the history is not shown."""
+    echo(f"{trouble}; see hyperhive doctor", err=True)
 
 
 def print_lines(lines: Iterable[str]) -> None:

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.declared import argument, command, option, pass_invocation
-from hyperhive_cli.cli.invocation import Invocation, now_ms, print_json, print_lines, printable, warn_of_history
+from hyperhive_cli.cli.invocation import (
+    Invocation,
+    now_ms,
+    print_json,
+    print_lines,
+    printable,
+    warn_of_history,
+    warn_of_part,
+)
 from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import UnknownError, UsageError
@@ -72,7 +80,7 @@ def turn_rows(paths: AgentPaths, found: FoundTurn) -> Iterator["Row"]:
 
     _warn_of_start(found)
     translator = Translator()
-    return (row for page in turn_pages(paths, found) for event in page for row in translator.rows(event))
+    return (row for page in turn_pages(paths, found, warn_of_part) for event in page for row in translator.rows(event))
 
 
 def call_rows(paths: AgentPaths, found: FoundTurn, named: str, number: int) -> list["Row"]:
@@ -119,7 +127,7 @@ def _show_events(paths: AgentPaths, found: FoundTurn) -> None:
     _warn_of_start(found)
     is_first = True
     with open_display({}, live=False, whole=True) as sink:
-        for page in turn_pages(paths, found):
+        for page in turn_pages(paths, found, warn_of_part):
             if is_first:
                 echo(f"started {moment(page[0].ts / 1000, now_ms() / 1000)}", err=True)
                 is_first = False

@@ -23,6 +23,7 @@ from hyperhive_cli.cli.invocation import (
     say_if_new,
     stop_without_reader,
     warn_of_history,
+    warn_of_part,
 )
 from hyperhive_cli.cli.streams import echo, write_bytes
 from hyperhive_cli.core.events import KINDS, BusEvent
@@ -95,7 +96,7 @@ def tail(
 def _show_agent(paths: AgentPaths, wanted: EventFilter, *, is_followed: bool, as_json: bool) -> None:
     warn_of_history(paths)
     is_terminal = sys.stdout.isatty() and not as_json and not is_plain()
-    feed = AgentFeed(paths, partial=is_terminal, tick_s=TICK_S)
+    feed = AgentFeed(paths, partial=is_terminal, tick_s=TICK_S, warn=warn_of_part)
     live = None if is_followed else False
     snapshot = LocalClient(paths).status() if is_terminal else {}  # for the console alone: it takes 10 ms
     with open_display(snapshot, as_json=as_json, live=live, hint=READ_ONLY, whole=True) as display:

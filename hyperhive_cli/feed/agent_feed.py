@@ -6,6 +6,7 @@ the history. What is shown, and when, `Follower` decides.
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from hyperhive_cli.core.errors import StoreError
@@ -25,6 +26,7 @@ from hyperhive_cli.feed.follower import (
 )
 from hyperhive_cli.store.folder import lock_holder
 from hyperhive_cli.store.history import HistoryReader, open_history
+from hyperhive_cli.store.segments import Warn
 
 POLL_S = 0.25  # while no harness runs
 
@@ -33,11 +35,13 @@ class AgentFeed:
     """The events of one agent, each once, in order.
 
     `snapshot`: of the harness that is followed, None without one. `has_more`: another event was received already.
+    `warn` is called if a part of the history cannot be read.
     """
 
     def __init__(
-        self, paths: AgentPaths, *, partial: bool = False, console: bool = False, tick_s: float | None = None
-    ) -> None:
+        self, paths: AgentPaths, *, partial: bool = False, console: bool = False, tick_s: float | None = None,
+        warn: Warn | None = None,
+    ) -> None:  # fmt: skip
         self.snapshot: Mapping[str, Any] | None = None
         self.has_more = False
         self._follower = Follower[BusEvent]()
@@ -45,6 +49,7 @@ class AgentFeed:
         self._partial = partial
         self._console = console
         self._tick_s = tick_s
+        self._warn = warn
 
     @property
     def last(self) -> int:
@@ -66,6 +71,29 @@ class AgentFeed:
             self._follower.move(since)
         self._follower.step(Closed())
         yield from self._read(is_checked=False)
+
+    def of_turn(self, turn: int) -> Iterator[BusEvent]:
+        """Yield the events of a turn that the history holds, and go on after the newest of all."""
+        with suppress(StoreError), open_history(self._paths, self._warn) as history:
+            self._follower.move(*history.end())
+            for page in history.turn(turn):
+                yield from (event for event in page if (event.seq or 0) <= self.last)
+
+    def newest_first(self) -> Iterator[BusEvent]:
+        """Return the events of the history, the newest first, and go on after that one."""
+        self.newest(0)
+        return self._newest_first(self.last)
+
+    def _newest_first(self, upto: int) -> Iterator[BusEvent]:
+        with suppress(StoreError), open_history(self._paths, self._warn) as history:
+            for page in history.pages_back(upto):
+                yield from reversed(page)
+
+    def turn_start(self, _agent: str, seq: int) -> BusEvent | None:
+        """Return the start of the turn that runs at an event; None if it is that event, or no turn runs."""
+        with suppress(StoreError), open_history(self._paths) as history:
+            return history.turn_start_before(seq)
+        return None
 
     def follow(self) -> Iterator[BusEvent | None]:
         """Yield the events after the newest given, forever; None is a tick in which nothing happened.
@@ -118,7 +146,7 @@ class AgentFeed:
         """Yield what the history holds after the newest event given."""
         follower = self._follower
         try:
-            with open_history(self._paths) as history:
+            with open_history(self._paths, self._warn) as history:
                 while follower.phase is Phase.READING:
                     yield from _events(follower.step(self._page(history, is_checked=is_checked)))
         except StoreError:

@@ -8,7 +8,7 @@ import heapq
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ from hyperhive_cli.store.events import PAGE_BYTES, PAGE_ROWS, rows_to_events
 
 POLL_S = 5.0
 AGAIN_S = 1.0
+_PAGE_BACK = fleet.PAGE.format(agent="f.name", which="seq <= f.upto", limit="%s", order="DESC")
 MOST_ROWS = 4_000  # of all agents in one page, unless that leaves fewer than LEAST_ROWS for each
 LEAST_ROWS = 10
 
@@ -90,6 +91,25 @@ class HiveFeed:
             self.go_to(name, since, None)
         yield from self._read(list(self._followers))
 
+    def of_turn(self, turn: int) -> Iterator[AgentEvent]:
+        """Yield the events of a turn (of each agent) that the hive holds, and go on after the newest of all."""
+        self.newest(0)
+        for name in list(self._followers):
+            with translated_errors(self._url):
+                for record in fleet.AgentEvents(self._connected(), name).turn(turn, self._followers[name].last):
+                    yield AgentEvent(name, record)
+
+    def newest_first(self) -> Iterator[AgentEvent]:
+        """Return what the hive holds, the newest first, and go on after that."""
+        self.newest(0)
+        return _newest_first(self._rows, {name: follower.last for name, follower in self._followers.items()})
+
+    def turn_start(self, agent: str, seq: int) -> AgentEvent | None:
+        """Return the start of the turn that runs at an agent's event; None if it is that event, or no turn runs."""
+        with translated_errors(self._url):
+            record = fleet.AgentEvents(self._connected(), agent).turn_start_before(seq)
+        return None if record is None else AgentEvent(agent, record)
+
     def go_to(self, agent: str, last: int, ts: int | None) -> None:
         """Go on after this event of an agent, of this time (Unix ms; None: not known)."""
         self._followers[agent].move(last, ts)
@@ -119,7 +139,7 @@ class HiveFeed:
                 self._polled = time.monotonic()
                 numbers = self._numbers()
                 for name in self._find_replaced(numbers):
-                    yield from self._shown(name, Page((), 0, is_held=False))
+                    yield from _shown(name, self._followers[name], Page((), 0, is_held=False))
                 behind = [name for name, newest in numbers.items() if newest > self._followers[name].last]
             yield from self._read(behind)
             yield None
@@ -161,29 +181,18 @@ class HiveFeed:
         while page := self._page({name: self._followers[name].last for name in names}):
             for agent, record in page:
                 seq = record.seq or 0
-                yield from self._shown(agent, Page([record], seq, oldest=seq, newest=seq))
+                yield from _shown(agent, self._followers[agent], Page([record], seq, oldest=seq, newest=seq))
 
     def _page(self, after: Mapping[str, int]) -> list[AgentEvent]:
         if not after:
             return []
-        limit = min(PAGE_ROWS, max(LEAST_ROWS, MOST_ROWS // len(after)))
         with translated_errors(self._url):
             which = f"seq > f.last AND {fleet.segments_after(self._connected(), after)}"
         page = fleet.PAGE.format(agent="f.name", which=which, limit="%s", order="ASC")
         query = f"""SELECT f.name, e.seq, e.ts, e.kind, e.body
                     FROM unnest(%s::text[], %s::bigint[]) AS f(name, last), LATERAL ({page}) AS e
                     WHERE e.bytes_before < %s ORDER BY f.name, e.seq"""
-        return _merged(self._rows(query, (list(after), list(after.values()), limit, PAGE_BYTES // len(after))))
-
-    def _shown(self, agent: str, page: Page[BusEvent]) -> Iterator[AgentEvent]:
-        for one in self._followers[agent].step(page):
-            if isinstance(one, Events):
-                yield from (AgentEvent(agent, record) for record in one.events)
-            elif isinstance(one, Gap):  # numbers are missing only if the oldest events were removed
-                text = f"{one.missing} events of {agent} are older than what the hive keeps"
-                yield AgentEvent(agent, BusEvent.make(None, page.events[0].ts, Note(text=text, level="warning")))
-            elif one.replaced is not None:
-                yield AgentEvent(agent, replaced_remark(one.replaced, int(time.time() * 1000)))
+        return _merged(self._rows(query, (list(after), list(after.values()), *_bounds(len(after)))))
 
     def _rows(self, query: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
         with translated_errors(self._url):
@@ -205,6 +214,35 @@ class HiveFeed:
         if connection is not None:
             with suppress(Exception):  # it is broken
                 connection.close()
+
+
+def _shown(agent: str, follower: Follower[BusEvent], page: Page[BusEvent]) -> Iterator[AgentEvent]:
+    for one in follower.step(page):
+        if isinstance(one, Events):
+            yield from (AgentEvent(agent, record) for record in one.events)
+        elif isinstance(one, Gap):  # numbers are missing only if the oldest events were removed
+            text = f"{one.missing} events of {agent} are older than what the hive keeps"
+            yield AgentEvent(agent, BusEvent.make(None, page.events[0].ts, Note(text=text, level="warning")))
+        elif one.replaced is not None:
+            yield AgentEvent(agent, replaced_remark(one.replaced, int(time.time() * 1000)))
+
+
+Read = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]  # runs a query
+
+
+def _bounds(agents: int) -> tuple[int, int]:
+    """Return how many rows, and bytes, of each of so many agents are read at a time."""
+    return min(PAGE_ROWS, max(LEAST_ROWS, MOST_ROWS // agents)), PAGE_BYTES // agents
+
+
+def _newest_first(read: Read, upto: Mapping[str, int]) -> Iterator[AgentEvent]:
+    query = f"""SELECT f.name, e.seq, e.ts, e.kind, e.body
+                FROM unnest(%s::text[], %s::bigint[]) AS f(name, upto), LATERAL ({_PAGE_BACK}) AS e
+                WHERE e.bytes_before < %s ORDER BY f.name, e.seq"""
+    while upto:
+        rows = read(query, (list(upto), list(upto.values()), *_bounds(len(upto))))
+        yield from reversed(_merged(rows))
+        upto = {name: seq - 1 for name, seq, *_ in reversed(rows)}  # of each agent, the oldest counts
 
 
 def _merged(rows: Iterable[Sequence[Any]]) -> list[AgentEvent]:

@@ -1,7 +1,7 @@
 """The hive as a whole: its agents and machines, who may run which, and their events. Blocking."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hyperhive_cli.core.agent_report import read_report
@@ -12,7 +12,7 @@ from hyperhive_cli.hive.address import pattern_to_like
 from hyperhive_cli.hive.database import Connection
 from hyperhive_cli.hive.owner_sql import NOW_MS
 from hyperhive_cli.hive.schema import CHANNEL, MACHINES, OPERATORS
-from hyperhive_cli.store.events import PAGE_BYTES, rows_to_events
+from hyperhive_cli.store.events import PAGE_BYTES, PAGE_ROWS, rows_to_events
 from hyperhive_cli.store.report import empty_status
 from hyperhive_cli.store.schema import LISTED, in_states
 from hyperhive_cli.store.spans import BOUNDS, Span, span_of_turn
@@ -227,6 +227,15 @@ class AgentEvents:
     def span(self, turn_id: int) -> Span | None:
         """Return where the newest turn with this id is, None if nothing of it is left."""
         return span_of_turn(self.newest(_ALL, BOUNDS), turn_id)
+
+    def turn(self, turn_id: int, newest: int) -> Iterator[BusEvent]:
+        """Yield the events of a turn up to the number `newest`."""
+        span = self.span(turn_id)
+        at, upto = (0, 0) if span is None else (span.first - 1, newest if span.last is None else span.last)
+        while at < upto:
+            page, last = self.since(at, PAGE_ROWS)
+            yield from (event for event in page if (event.seq or 0) <= upto)
+            at = last if last > at else upto
 
     def turn_start_before(self, seq: int) -> BusEvent | None:
         """Return the start of the turn that runs at event `seq`; None if it is that event, or no turn runs."""

@@ -9,6 +9,7 @@ from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.store.ended import read_turn
 from hyperhive_cli.store.history import open_history
+from hyperhive_cli.store.segments import Warn
 from hyperhive_cli.store.spans import Span
 
 MAX_ID = 2**63 - 1
@@ -40,10 +41,10 @@ def find_turn(paths: AgentPaths, named: str) -> FoundTurn:
     return FoundTurn(row, span, event_count)
 
 
-def turn_pages(paths: AgentPaths, found: FoundTurn) -> Iterator[list[BusEvent]]:
-    """Yield the events of a turn, page by page. Raises StoreError."""
+def turn_pages(paths: AgentPaths, found: FoundTurn, warn: Warn | None = None) -> Iterator[list[BusEvent]]:
+    """Yield the events of a turn, page by page; `warn` as for `open_history`. Raises StoreError."""
     if found.span is not None:
-        with open_history(paths) as history:
+        with open_history(paths, warn) as history:
             yield from history.pages(found.span.first, found.span.last)
 
 

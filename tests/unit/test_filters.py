@@ -58,11 +58,11 @@ def test_what_goes_through(wanted: EventFilter, expected: list[int]) -> None:
 
 
 class Shelf:
-    """A feed of earlier events, each of which has a name; it remembers from where it was read."""
+    """A feed of earlier events, each of which has a name; it remembers what was read."""
 
     def __init__(self, found: list[BusEvent]) -> None:
         self._found = found
-        self.asked: list[int] = []
+        self.asked: list[int] = []  # the numbers
         self.has_more = False
 
     def newest(self, limit: int, kinds: Sequence[str] = ()) -> list[tuple[str, BusEvent]]:
@@ -70,8 +70,23 @@ class Shelf:
         return [("bee", record) for record in (fitting[-limit:] if limit else [])]
 
     def stored(self, since: int = 0) -> Iterator[tuple[str, BusEvent]]:
-        self.asked.append(since)
-        return (("bee", record) for record in self._found if (record.seq or 0) > since)
+        return (self._given(record) for record in self._found if (record.seq or 0) > since)
+
+    def of_turn(self, turn: int) -> Iterator[tuple[str, BusEvent]]:
+        span = span_of_turn([one for one in self._found if one.kind in BOUNDS], turn)
+        found = [] if span is None else self._found[span.first - 1 : span.last]
+        return (self._given(record) for record in found)
+
+    def newest_first(self) -> Iterator[tuple[str, BusEvent]]:
+        return (self._given(record) for record in reversed(self._found))
+
+    def turn_start(self, agent: str, seq: int) -> tuple[str, BusEvent] | None:
+        before = [record for record in self._found if record.kind in BOUNDS and (record.seq or 0) < seq][-1:]
+        return next(((agent, record) for record in before if record.kind == TurnStart.kind), None)
+
+    def _given(self, record: BusEvent) -> tuple[str, BusEvent]:
+        self.asked.append(record.seq or 0)
+        return ("bee", record)
 
     def follow(self) -> Iterator[tuple[str, BusEvent] | None]:
         return iter(())
@@ -82,12 +97,13 @@ class Shelf:
     [
         (EventFilter(count=2), [9, 10], []),
         (EventFilter(kinds=("note",)), [1, 5, 10], []),
-        (EventFilter(tools=True, count=1), [7], [0]),
-        (EventFilter(tools=True, since=3), [7], [3]),
-        (EventFilter(since=8), [9, 10], [8]),
-        (EventFilter(turn=2), [6, 7, 8, 9], [0]),
-        (EventFilter(turn=2, count=1), [9], [0]),
-        (EventFilter(turn=2, since=7), [8, 9], [0]),  # its start is before that
+        (EventFilter(tools=True, count=1), [7], [10, 9, 8, 7]),
+        (EventFilter(tools=True, since=3), [7], [4, 5, 6, 7, 8, 9, 10]),
+        (EventFilter(since=8), [9, 10], [9, 10]),
+        (EventFilter(grep="Ünder"), [3], [10, 9, 8, 7, 6, 5, 4, 3, 2, 1]),
+        (EventFilter(turn=2), [6, 7, 8, 9], [6, 7, 8, 9]),
+        (EventFilter(turn=2, count=1), [9], [6, 7, 8, 9]),
+        (EventFilter(turn=2, since=7), [8, 9], [6, 7, 8, 9]),
     ],
 )
 def test_what_a_feed_holds_of_what_is_wanted(wanted: EventFilter, expected: list[int], asked: list[int]) -> None:
@@ -105,6 +121,10 @@ NEXT = [BusEvent.make(seq, 1, event) for seq, event in enumerate(THIRD, 11)]
     [
         (EventFilter(count=2), [6, 9, 10], [11, 12, 13, 14, 15, 16]),
         (EventFilter(tools=True), [2, 3, 6, 7], [11, 13, 14]),
+        (EventFilter(tools=True, count=1), [6, 7], [11, 13, 14]),
+        (EventFilter(since=6), [6, 7, 8, 9, 10], [11, 12, 13, 14, 15, 16]),
+        (EventFilter(since=2, tools=True), [2, 3, 6, 7], [11, 13, 14]),
+        (EventFilter(turn=2, count=1), [6, 9], []),
         (EventFilter(grep="Ünder"), [2, 3], [11, 13]),
         (EventFilter(grep="some words"), [1, 5, 10], [16]),
         (EventFilter(kinds=("turn_end",)), [4, 9], [15]),
@@ -154,6 +174,18 @@ def test_a_turn_is_looked_for_again_in_a_history_that_replaced_the_one_it_had_be
     assert wanted.shows(replaced_remark(last=2, now_ms=5))
     assert seqs(chosen(wanted, records(start(1), CALL, end(1), start(2), CALL, end(2)))) == [4, 5, 6]
     assert wanted.over
+
+
+@pytest.mark.parametrize("text", ["tool_use", 'so "quoted"', "a/b", "back\\slash", "two\nlines", "ﬁsh", "STRASSE", "é"])
+def test_a_text_is_found_however_it_was_written(text: str) -> None:
+    for payload in (
+        b'{"kind":"x","text":"tool_use so \\"quoted\\" a\\/b back\\\\slash two\\nlines"}',
+        b'{"text":"\\u0074ool_use so \\u0022quoted\\u0022 a/b back\\u005cslash two\\u000alines"}',
+        '{"text":"fish stra\u00dfe \u00c9"}'.encode(),
+    ):
+        record = BusEvent(1, 1, "note", payload)
+        wanted = contains(record.event.to_fields(), text.casefold())
+        assert EventFilter(grep=text).passes_record(record) == wanted
 
 
 def test_names_of_fields_are_no_text() -> None:
