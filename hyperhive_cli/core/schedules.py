@@ -145,5 +145,11 @@ def key_prefix(schedule: Schedule) -> str:
     return f"schedule:{schedule.id}:"
 
 
+def slot_of(key: str | None) -> int | None:
+    """Return the slot of a message with this key, None if it is not one of a schedule's slots."""
+    word, _, slot = (key or "").rpartition(":")
+    return int(slot) if word.startswith("schedule:") and slot.isascii() and slot.isdigit() and len(slot) < 20 else None
+
+
 def _moment(unix_ms: int, zone: str) -> datetime:
     return datetime.fromtimestamp(unix_ms / 1000, UTC).astimezone(zone_named(zone))

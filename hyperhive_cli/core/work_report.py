@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from hyperhive_cli.core.outcomes import MessageState, advice_of, is_ok
+from hyperhive_cli.core.schedules import Schedule
 from hyperhive_cli.core.statistics import EndedTurn, tally
 from hyperhive_cli.core.text import one_line
 from hyperhive_cli.core.times import local_to_moment
@@ -45,8 +46,8 @@ class Life(NamedTuple):
 class WorkTurn(NamedTuple):
     """An ended turn and its message, as far as that is kept. The texts are their beginnings.
 
-    `due`: when the message should have started by its sender's wish, None if it was sent without a time. `first`: when
-    the message's first turn started.
+    `due`: when the message should have started, by its sender's wish or its schedule; None if it has no time.
+    `first`: when the message's first turn started.
     """
 
     turn: EndedTurn
@@ -83,6 +84,7 @@ class Work(NamedTuple):
     earlier: Sequence[EndedTurn] = ()
     session_before: str | None = None
     open: Sequence[OpenMessage] = ()
+    schedules: Sequence[Schedule] = ()
     lives: Sequence[Life] = ()
 
 
@@ -108,6 +110,7 @@ def work_to_dict(work: Work, span: Span, zone: tzinfo) -> dict[str, Any]:
         "stuck": [_stuck(one, span) for one in work.open if one.state != MessageState.READY],
         "waiting": [_waiting(one) for one in work.open if one.state == MessageState.READY],
         "late": [*_late_starts(work.turns), *_overdue(work.open, span)],
+        "schedules": [_schedule(one, span) for one in work.schedules],
         "compactions": [_compaction(one) for one in work.turns if one.compacted_from is not None],
         "sessions": list(_new_sessions(work)),
         "harness": list(_starts(work.lives, span)),
@@ -216,6 +219,20 @@ def _overdue(messages: Sequence[OpenMessage], span: Span) -> Iterable[dict[str, 
     for one in messages:
         if one.state == MessageState.READY and one.due is not None and one.due + LATE_MS < span.until:
             yield {"id": one.id, "task": _words(one.task), "due": one.due, "started": None}
+
+
+def _schedule(one: Schedule, span: Span) -> dict[str, Any]:
+    """Return a schedule; `skipped`: when it left out a slot last, if in the span, `overdue`: a slot it has not sent."""
+    slot = one.next_slot
+    is_overdue = not one.paused and slot is not None and slot + LATE_MS < span.until
+    return {
+        "name": one.name,
+        "paused": one.paused,
+        "next": None if is_overdue else one.next_start,
+        "overdue": slot if is_overdue else None,
+        "skipped": one.last_skipped if one.last_skipped and one.last_skipped >= span.since else None,
+        "skipped_ever": one.skipped,
+    }
 
 
 def _compaction(one: WorkTurn) -> dict[str, Any]:

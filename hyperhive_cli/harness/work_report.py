@@ -1,13 +1,13 @@
 """The report of an agent's work, from its files and its status: for `report`, and for the harness's own each day."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import tzinfo
+from itertools import chain
 from typing import Any
 
-from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.core.work_report import Span, earlier_spans, work_to_dict
-from hyperhive_cli.store.turns import find_turn, turn_pages
+from hyperhive_cli.store.history import open_history
 from hyperhive_cli.store.work import read_work
 from hyperhive_cli.transcript.findings import Findings
 
@@ -22,8 +22,9 @@ def work_report(paths: AgentPaths, span: Span, status: Mapping[str, Any], zone: 
     """Return the fields of `report --json`; `status` has those of `status --json`. Blocking; raises StoreError."""
     work = read_work(paths, span, earlier_spans(span, zone)[-1].since)
     findings = Findings()
-    for one in work.turns:
-        findings.add_turn(one.turn.turn_id, _events(paths, one.turn.turn_id))
+    with open_history(paths) as history:
+        for turn_id in (one.turn.turn_id for one in work.turns):
+            findings.add_turn(turn_id, chain.from_iterable(history.turn(turn_id)))
     return {
         "agent": paths.agent,
         **span._asdict(),
@@ -31,8 +32,3 @@ def work_report(paths: AgentPaths, span: Span, status: Mapping[str, Any], zone: 
         **findings.to_dict(),
         "now": {name: status[name] for name in _OF_STATUS},
     }
-
-
-def _events(paths: AgentPaths, turn_id: int) -> Iterator[BusEvent]:
-    for page in turn_pages(paths, find_turn(paths, str(turn_id))):
-        yield from page

@@ -101,6 +101,12 @@ def _did_not_happen(found: Found) -> Iterator[Line]:
             late = text.duration((one["started"] - one["due"]) / 1000)
             words = f"{_message(one['id'])} was due {due} and started {_at(one['started'], found)}, {late} late"
             yield Line(words, "warn", "!", quotes)
+    for one in found["schedules"]:
+        if one["overdue"] is not None:
+            yield Line(f"schedule {one['name']} was due {_at(one['overdue'], found)} and has sent nothing", "warn", "!")
+        if one["skipped"] is not None:
+            words = f"schedule {one['name']} left out a slot, the last {_at(one['skipped'], found)}"
+            yield Line(f"{words} ({one['skipped_ever']:,} so far)", "warn", "!")
 
 
 # --- what was done ---
@@ -213,6 +219,10 @@ def _now(found: Found) -> Iterator[Line]:
         sender, task = text.one_line(one["sender"], 64), text.one_line(one["task"] or "", _CHARS)
         why = f" ({text.one_line(one['reason'], _CHARS)})" if one["reason"] else ""
         yield Line(f"{_message(one['id'])} waits{starts}, {sender}: {task}{why}")
+    for one in found["schedules"]:
+        if one["paused"] or one["next"] is not None:
+            when = "is paused" if one["paused"] else f"next {text.ahead(one['next'] / 1000, at)}"
+            yield Line(f"schedule {one['name']}{' ' if one['paused'] else ': '}{when}")
 
 
 _SECTIONS: Mapping[str, Callable[[Found], Iterable[Line]]] = {

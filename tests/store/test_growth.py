@@ -12,12 +12,14 @@ from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
 from hyperhive_cli.core.retention import Retention
 from hyperhive_cli.core.schedules import Schedule
+from hyperhive_cli.core.work_report import Span
 from hyperhive_cli.store import ended
 from hyperhive_cli.store.inbox import Inbox
 from hyperhive_cli.store.messages import STEP_ROWS, View
 from hyperhive_cli.store.planned import PlannedMessage
 from hyperhive_cli.store.spending import read_day
 from hyperhive_cli.store.stats import TurnRecord
+from hyperhive_cli.store.work import work_of
 from tests.store.made_messages import lease, put, put_in_state, settle
 
 OPEN = ("messages_queue", "messages_leased", "messages_held", "messages_dead", "turns_open", "turns_compacted")
@@ -93,6 +95,15 @@ def test_no_query_reads_what_has_ended(work: object, inbox: Inbox) -> None:
         work(inbox)
     assert len(statements) > 5
     assert scans(inbox.connection, statements) == []
+
+
+def test_a_report_reads_the_turns_of_its_days_and_the_messages_that_are_open(inbox: Inbox) -> None:
+    put(inbox)
+    settle(inbox, lease(inbox))
+    with traced(inbox.connection) as statements:
+        found = work_of(inbox, Span(0, 9 * DAY_MS), 0)
+    assert len(found.turns) == 1
+    assert [one for one in scans(inbox.connection, statements) if "schedules" not in one] == []  # 100 at most
 
 
 def test_a_list_sorts_what_has_not_ended_and_reads_nothing_else(inbox: Inbox) -> None:

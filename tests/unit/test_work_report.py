@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from hyperhive_cli.core.schedules import Schedule, slot_of
 from hyperhive_cli.core.statistics import EndedTurn
 from hyperhive_cli.core.work_report import (
     DAY_MS,
@@ -145,3 +146,27 @@ def test_starts_of_the_harness_in_the_span_and_whether_the_one_before_was_killed
         {"started": at + 30, "stopped": None, "was_killed": True},
     ]
     assert report(lives=lives[1:2])["harness"] == [{"started": at, "stopped": None, "was_killed": False}]
+
+
+def test_a_schedule_is_told_with_what_it_left_out_or_has_not_sent() -> None:
+    plain = Schedule(1, "nightly", "0 2 * * *", "UTC", "cron", "test", next_slot=NIGHT.until + 1)
+    skipping = plain._replace(last_skipped=NIGHT.since, skipped=7)
+    skipped_before = plain._replace(last_skipped=NIGHT.since - 1, skipped=6)
+    overdue = plain._replace(next_slot=NIGHT.until - LATE_MS - 1)
+    paused = plain._replace(next_slot=None, paused=True)
+    found = report(schedules=[plain, skipping, skipped_before, overdue, paused])["schedules"]
+    assert [(one["next"], one["overdue"], one["skipped"], one["skipped_ever"], one["paused"]) for one in found] == [
+        (NIGHT.until + 1, None, None, 0, False),
+        (NIGHT.until + 1, None, NIGHT.since, 7, False),
+        (NIGHT.until + 1, None, None, 6, False),
+        (None, overdue.next_slot, None, 0, False),
+        (None, None, None, 0, True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "slot"),
+    [("schedule:3:1796075029344", 1_796_075_029_344), ("schedule:3:now:ab12", None), ("a:1", None), (None, None)],
+)
+def test_the_slot_of_a_message_is_in_its_key(key: str | None, slot: int | None) -> None:
+    assert slot_of(key) == slot
