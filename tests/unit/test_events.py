@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hyperhive_cli.core.events import (
     KINDS,
     BusEvent,
+    DailyReport,
     LiveEvent,
     ModelChanged,
     Note,
@@ -90,6 +91,14 @@ EVENTS: dict[str, st.SearchStrategy[LiveEvent]] = {
     "model_changed": st.builds(ModelChanged, model=TEXT, extra=fields_beside("model")),
     "turn_state_changed": st.builds(
         TurnStateChanged, state=TEXT, since_unix=WHOLE, extra=fields_beside("state", "since_unix")
+    ),
+    "report": st.builds(
+        DailyReport,
+        since=WHOLE,
+        until=WHOLE,
+        text=TEXT,
+        markdown=TEXT,
+        extra=fields_beside("since", "until", "text", "markdown"),
     ),
     "token_usage_changed": st.builds(
         TokenUsageChanged,
