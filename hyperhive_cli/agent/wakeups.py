@@ -73,4 +73,4 @@ def _job_note(job: Job) -> Note:
     when = ", ".join(filter(None, [one_line(job.schedule, _SHOWN_CHARS), f"job {one_line(job.id, 40)}"]))
     kept = ", unless claude is opened in this workspace by hand" if job.kept else ""
     text = f"claude scheduled a job that will never run{kept}: {one_line(job.prompt, _SHOWN_CHARS)} ({when})"
-    return Note(text=f"{text}; schedule `hyperhive send` instead, with cron or --at", level="warning", attention=True)
+    return Note(text=f"{text}; `hyperhive schedule add` sends it", level="warning", attention=True)

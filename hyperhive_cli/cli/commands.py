@@ -16,6 +16,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "Messages": {
         "send": ("send", "Send a message, now or at a time; --wait for the result"),
         "inbox": ("inbox", "List, edit, move, schedule, cancel and retry messages"),
+        "schedule": ("schedule", "Send a message again and again, as cron would"),
     },
     "Watch": {
         "status": ("status", "Show the agent's current status"),
@@ -63,8 +64,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 OF_NO_AGENT = {"agents", "completion", "config", "demo", "help", "hive", "host"}  # -a means nothing to them
 # What other programs call it.
 OTHER_NAMES = {
-    "cost": "stats", "costs": "stats", "find": "search", "grep": "search", "list": "agents", "log": "tail",
-    "logs": "tail", "ls": "agents", "ps": "agents", "queue": "inbox", "start": "run", "usage": "stats",
+    "cost": "stats", "costs": "stats", "cron": "schedule", "crontab": "schedule", "find": "search", "grep": "search",
+    "list": "agents", "log": "tail", "logs": "tail", "ls": "agents", "ps": "agents", "queue": "inbox",
+    "schedules": "schedule", "start": "run", "usage": "stats",
 }  # fmt: skip
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # In the order in which they are listed: how to use it, what it writes, how it is made.
 TOPICS = (
-    "first-hour", "running", "messages", "watching", "searching", "reports", "outcomes",
+    "first-hour", "running", "messages", "schedules", "watching", "searching", "reports", "outcomes",
     "troubleshooting",
     "configuration", "notifications", "budgets", "sessions", "backups", "files", "security",
     "panel", "events", "api", "hive", "hive-setup", "architecture", "page", "speed", "changes",

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+from zoneinfo import available_timezones
 
 import click
 from click.shell_completion import CompletionItem
@@ -56,10 +57,17 @@ def _messages(ctx: click.Context, *states: str) -> Iterable[Offer]:
     return [(str(one.id), one_line(f"{one.state}: {one.body}", ABOUT_CHARS)) for one in fitting]
 
 
+def _schedules(ctx: click.Context) -> Iterable[Offer]:
+    with open_inbox_reader(_paths(ctx).inbox_db) as inbox:
+        return [(one.name, one_line(f"{one.expression}: {one.body}", ABOUT_CHARS)) for one in inbox.schedules()]
+
+
 FINDERS: Mapping[str, Callable[..., Iterable[Offer]]] = {
     "words": lambda _ctx, *known: [(word, "") for word in known],
     "agents": lambda _ctx: [(paths.agent, "") for paths in find_agents(default_agents_home(os.environ))],
     "models": _models,
     "turns": _turns,
     "messages": _messages,
+    "schedules": _schedules,
+    "zones": lambda _ctx: [(name, "") for name in sorted(available_timezones())],
 }

@@ -14,6 +14,7 @@ _EXTRA = re.compile(r"Got unexpected extra arguments? \((?P<words>.*)\)", re.DOT
 _MEANT: Mapping[str, str] = {
     "model": "hyperhive model set {}", "inbox": "hyperhive inbox show {}", "agents": "hyperhive -a {} status",
     "config": "set it in a file: hyperhive help configuration", "budget": "hyperhive budget raise --day-cost {}",
+    "schedule": "hyperhive schedule show {}",
 }  # fmt: skip
 _MORE_MEANT: Mapping[str, str] = {"hyperhive budget raise": "hyperhive budget raise --day-cost {}"}
 

@@ -77,6 +77,7 @@ _ACTIVITY = {
     "doing": _is_text, "tool": _maybe(_is_text), "argument": _maybe(_is_text), "since": _moment_ms,
     "tools_running": _count, "tool_calls": _count, "tokens": _count,
 }  # fmt: skip
+_SCHEDULE = {"name": _is_text, "next": _maybe(_moment_ms), "paused": _is_flag}
 _CHECKS: Mapping[str, _Check] = {
     **dict.fromkeys(("workspace", "state_dir", "boot", "status", "session_id", "auth_source", "why"), _maybe(_is_text)),
     "permission_mode": _maybe(_is_text),
@@ -84,6 +85,7 @@ _CHECKS: Mapping[str, _Check] = {
     **dict.fromkeys(("pid", "context_tokens", "context_window"), _maybe(_count)),
     **dict.fromkeys(("since_unix", "waits_until", "paused_since"), _maybe(_moment_s)),
     "next_due": _maybe(_moment_ms),
+    "schedules": _each(_fields(_SCHEDULE)),
     "paused": _is_flag,
     "usage": _maybe(_fields(_TOKENS)),
     "login": _maybe(_fields({"url": _maybe(_is_text), "output": _is_text, "finished": _is_flag})),

@@ -75,5 +75,5 @@ def local_zone_name() -> str | None:
     name = text.rpartition("/zoneinfo/")[2].removeprefix("posix/")
     with suppress(UsageError):
         zone_named(name)
-        return name
+        return "UTC" if name == "Etc/UTC" else name
     return None

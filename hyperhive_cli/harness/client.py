@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hyperhive_cli.store.inbox import Inbox
     from hyperhive_cli.store.messages import Message, Sent, View
     from hyperhive_cli.store.queue import MessageQueue
+    from hyperhive_cli.store.schedules import Schedules
 
 AgentClient: TypeAlias = "LocalClient | HiveClient"
 LIST_LIMIT_S = 0.3  # for one of many harnesses that is stopped or stuck: the others must not wait for it
@@ -153,6 +154,19 @@ class LocalClient:
         with self._open(changes=changes) as inbox:
             yield inbox
 
+    @contextmanager
+    def schedules(self, *, changes: bool = False) -> "Iterator[Schedules]":
+        """Open the agent's schedules, to read them or to change them; a change binds the agent to its folder.
+
+        Raises StoreError if the agent is new and nothing should be changed.
+        """
+        if changes:
+            prepare_state_dir(self.paths.state_dir)
+        with self._open(changes=changes) as inbox:
+            if changes and self._workspace is not None:
+                _bind(inbox, self.agent, str(self._workspace))
+            yield inbox
+
     def _open(self, *, changes: bool = False) -> "AbstractContextManager[Inbox]":
         from hyperhive_cli.store.inbox import open_inbox, open_inbox_reader  # noqa: PLC0415 - SQLite costs 11 ms
 
@@ -190,16 +204,9 @@ class LocalClient:
             yield f"the message is stored, but the harness could not be told of it: {why}"
         else:
             if reply is None:
-                yield self._without_harness(is_new=is_new)
+                yield _words_without_harness(self.paths, is_new=is_new)
         if is_paused:
             yield "the agent is paused; the message waits for `hyperhive resume`"
-
-    def _without_harness(self, *, is_new: bool) -> str:
-        holder = silent_holder(self.paths.lock_file)
-        if holder is not None:
-            return f"{holder.words}; the message waits; try: {holder.advice}"
-        agent = f"agent {self.agent!r} is new" if is_new else "no harness is running"
-        return f"{agent}; the message waits for `hyperhive -a {self.agent} run`"
 
 
 class LocalEnds:
@@ -237,6 +244,14 @@ def local_statuses(folder: Path) -> "list[tuple[LocalClient, dict[str, Any]]]":
     """Return each agent whose state folder is below this one, with the fields of its `status --json`, by name."""
     clients = map(LocalClient, find_agents(folder))
     return [(client, client.status(limit_s=LIST_LIMIT_S)) for client in clients]
+
+
+def _words_without_harness(paths: AgentPaths, *, is_new: bool) -> str:
+    holder = silent_holder(paths.lock_file)
+    if holder is not None:
+        return f"{holder.words}; the message waits; try: {holder.advice}"
+    agent = f"agent {paths.agent!r} is new" if is_new else "no harness is running"
+    return f"{agent}; the message waits for `hyperhive -a {paths.agent} run`"
 
 
 def _refuse_stopped(paths: AgentPaths) -> None:

@@ -13,6 +13,7 @@ from hyperhive_cli.agent.config import AgentConfig
 from hyperhive_cli.agent.credentials import account_of
 from hyperhive_cli.agent.loop import AgentLoop
 from hyperhive_cli.agent.maintenance import Maintenance, keep_history, recover
+from hyperhive_cli.agent.schedule_keeper import ScheduleKeeper
 from hyperhive_cli.agent.session import request_new_session
 from hyperhive_cli.agent.settings_copy import open_settings
 from hyperhive_cli.claude.process import become_subreaper, sweep_marked
@@ -89,6 +90,7 @@ async def run_agent(
         loop = AgentLoop(agent, inbox, bus)
         if slots is not None and config.hive is None:
             loop.take_from(Slots(slots, inbox, bus.now_ms))
+        keeper = ScheduleKeeper(inbox, bus, loop.control.wake)
         logins = LoginService(agent, loop.control)
         handler = ControlHandler(bus, loop.control, inbox, logins, Consoles(int(config.has_console)))
         panel = Panel(bus)
@@ -112,7 +114,8 @@ async def run_agent(
                     with work:
                         async with open_hook(_hook(config, agent), bus, lambda: signals.wishes.is_hard):
                             await attending.start(signals.attend, RunningAgent(loop.control, work, display))
-                            beside = (partial(keep_history, bus), maintenance.run, logins.serve)
+                            await keeper.fire()  # what was missed is part of a drain
+                            beside = (partial(keep_history, bus), maintenance.run, logins.serve, keeper.run)
                             reports = _daily_reports(config, bus, inbox, handler)
                             with recorded_life(inbox, bus.now_ms):
                                 await _work(loop, (*beside, *reports), prewarm=agent.prewarm)

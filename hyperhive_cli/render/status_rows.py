@@ -23,6 +23,7 @@ Span = tuple[str, str]
 Row = tuple[str, list[Span]]
 BAR_CELLS = 20
 WHY_CELLS = 200
+SHOWN_SCHEDULES = 3
 _LOOK = " (hyperhive inbox)"
 
 
@@ -39,6 +40,7 @@ def status_to_rows(found: Mapping[str, Any], now: float, *, plain: bool = False)
         *(("problem", [(f"{problem} (hyperhive doctor)", "bad")]) for problem in found["problems"]),
         *([("history", [(found["replaced"], "warn")])] if found.get("replaced") else []),
         ("inbox", _inbox(found, now)),
+        *_schedules(found["schedules"], now),
         ("context", _context(found, plain=plain)),
         *_compacted(found["last_compaction"], now),
         ("today", [("unknown" if found["unread"] is None else today_words(found["today"]), "")]),
@@ -228,6 +230,18 @@ def _inbox(found: Mapping[str, Any], now: float) -> list[Span]:
     idle = text.local_time(found["idle_until"] or 0)
     reserve = f", idle ones not before {idle:%H:%M}" if idle and found["idle_until"] and found["unread"] else ""
     return [(f"{found['unread']} waiting{first}{reserve}", ""), (held, "warn"), (dead, "bad"), (paused, "warn")]
+
+
+def _schedules(schedules: Sequence[Mapping[str, Any]], now: float) -> list[Row]:
+    """Return the row of the schedules, if there are any, with the next ones to send."""
+    if not schedules:
+        return []
+    coming = sorted((one["next"], one["name"]) for one in schedules if one["next"] is not None)
+    words = [f"{name} {text.ahead(at / 1000, now)}" for at, name in coming[:SHOWN_SCHEDULES]]
+    words += [f"{len(coming) - SHOWN_SCHEDULES} more"] if len(coming) > SHOWN_SCHEDULES else []
+    paused = sum(one["paused"] for one in schedules)
+    words += [f"{paused} paused"] if paused else []
+    return [("schedules", [(", ".join(words) or "none sends again", "")])]
 
 
 def _prewarmed(waiting: Mapping[str, Any] | None, now: float) -> list[Row]:

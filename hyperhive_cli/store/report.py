@@ -18,6 +18,7 @@ from hyperhive_cli.store.folder import who_holds
 from hyperhive_cli.store.inbox import open_inbox_reader
 from hyperhive_cli.store.model import load_model
 from hyperhive_cli.store.quota import read_quota
+from hyperhive_cli.store.schedule_table import read_schedules
 
 
 def stored_status(paths: AgentPaths, *, now_ms: int) -> dict[str, Any]:
@@ -66,6 +67,7 @@ def empty_status(agent: str) -> dict[str, Any]:
         "usage": None,
         "unread": 0,
         "next_due": None,
+        "schedules": [],
         "paused": False,
         "paused_since": None,
         "held": 0,
@@ -122,6 +124,7 @@ def _from_inbox(paths: AgentPaths, now_ms: int) -> dict[str, Any]:
             "paused_since": inbox.paused_since,
             "unread": inbox.unread(),
             "next_due": inbox.next_due(),
+            "schedules": read_schedules(inbox.connection),
             "held": inbox.held(),
             "dead": inbox.count("dead"),
             "last_turn": last and {name: last[name] for name in _TURN_FIELDS},

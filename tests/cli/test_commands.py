@@ -100,7 +100,7 @@ STATUS_FIELDS = {
     "since_unix", "model", "session_id", "auth_source", "context_tokens", "context_window", "usage", "unread", "paused",
     "held", "dead", "login", "prewarmed", "seq", "last_event", "last_turn", "last_outcomes", "today", "budget",
     "last_compaction", "next_due", "problems", "limits", "mcp", "permission_mode", "consoles",
-    "paused_since", "silence",
+    "paused_since", "silence", "schedules",
 }  # fmt: skip
 
 

@@ -58,6 +58,7 @@ def empty_report(paths: AgentPaths) -> dict[str, Any]:
         "usage": None,
         "unread": 0,
         "next_due": None,
+        "schedules": [],
         "problems": [],
         "held": 0,
         "dead": 0,

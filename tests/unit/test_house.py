@@ -57,7 +57,7 @@ HOMES = {
         claude.exchange claude.pipe_reader claude.process claude.runner control.server
         feed.archiver feed.bus feed.history
         agent.compactor agent.control agent.credentials agent.loop agent.maintenance agent.parts
-        agent.prewarm agent.refresh agent.retrying_writer agent.turn agent.wait_keeper
+        agent.prewarm agent.refresh agent.retrying_writer agent.schedule_keeper agent.turn agent.wait_keeper
         hive.connection hive.member hive.relay hive.reporter hive.shipper
         harness.daily_report harness.display harness.hook harness.host harness.login harness.login_session harness.run
         harness.slots harness.stopping harness.web_panel
@@ -101,7 +101,8 @@ PROGRAMS = {"claude.guard", "demo.replay"}  # run as scripts: the standard libra
 WITHOUT_RICH = (  # for fast commands
     "core. transcript. render.agent_list render.agent_tables render.console.painter render.console.region "
     "render.console.typing render.document render.figures render.hits "
-    "render.inbox_table render.piped render.piped_transcript render.status_rows render.table render.turn_words"
+    "render.inbox_table render.piped render.piped_transcript render.schedule_table render.status_rows "
+    "render.table render.turn_words"
 )
 
 MOST_LINES_OF_A_FILE = 500

@@ -21,7 +21,7 @@ FOUND: dict[str, Any] = {
     "session_id": "s-1", "auth_source": "none", "context_tokens": 76_000, "context_window": 200_000, "usage": None,
     "unread": 2, "held": 0, "dead": 1, "login": None, "seq": 3, "paused": False, "prewarmed": None,
     "budget": None, "last_compaction": None, "limits": [], "quota": [], "idle_until": None, "mcp": None,
-    "problems": [], "next_due": 0,
+    "problems": [], "next_due": 0, "schedules": [],
     "last_event": {"seq": 3, "ts": 0, "kind": "note", "age_s": 2.5},
     "last_turn": {
         "outcome": "crashed", "started": (NOW - 199) * 1000, "duration_ms": 4_000,
