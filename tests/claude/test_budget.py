@@ -19,6 +19,7 @@ def calls_before(events: Sequence[Event], text: str) -> int:
     return count
 
 
+@pytest.mark.newest_release
 @pytest.mark.parametrize(
     "warm", [pytest.param([], id="cold"), pytest.param(["--prewarm"], id="warm", marks=pytest.mark.exhaustive)]
 )
@@ -41,6 +42,7 @@ def test_a_runaway_is_stopped_after_so_many_tool_calls(
     assert outcomes(hive.drain("--message", "hello", "--max-tool-calls", "5").json_lines()) == ["ok"]
 
 
+@pytest.mark.newest_release
 def test_a_runaway_is_stopped_by_its_tokens(start: Callable[[str], Hive]) -> None:
     hive = start("runaway")
     done = hive.drain("--message", "go on", SKIP_PERMISSIONS, "--max-turn-tokens", "20000")

@@ -8,6 +8,7 @@ from tests.benchmarks import binary
 from tests.claude.conftest import VARIABLE
 
 
+@pytest.mark.newest_release
 def test_the_first_word_of_the_binary_and_of_a_harness_is_found(
     claude_binary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

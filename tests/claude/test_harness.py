@@ -451,6 +451,7 @@ ENDS = {
 SHOWN = {"credit_low", "model_missing", "auth_401", "big_output", "background"}
 
 
+@pytest.mark.newest_release
 @pytest.mark.parametrize(
     "scenario", [pytest.param(name, marks=pytest.mark.exhaustive if name in SHOWN else ()) for name in ENDS]
 )

@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.claude.conftest import MessagesApi
 from tests.forkserver import Forkserver
 from tests.harness import Hive
 from tests.web.page.browser import gateway, open_browser, open_window
 
 
+@pytest.mark.newest_release
 def test_a_message_from_the_page_is_answered_on_the_page(
     claude_binary: Path, messages_api: MessagesApi, state_dir: Path, forkserver: Forkserver
 ) -> None:
