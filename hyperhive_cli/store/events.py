@@ -113,13 +113,13 @@ class EventStore:
         except OSError as error:
             raise StoreError(f"the history {place.path} cannot be used: {error}") from error
         self.place, self.log = place_of(place.path), WriteAheadLog(place.path, self.connection)
-        self._number_above(newest)
+        self.number_above(newest)
         what = f"the history {place.path} was {'removed' if is_gone else 'replaced by another file'} while in use"
         then = "a new one was started" if is_gone or self.moved is not None else "the new one is used"
         where = "" if self.moved is None else f" (it was damaged and was moved to {self.moved})"
         return f"{what}: the events up to number {newest} that it held are gone; {then}{where}"
 
-    def _number_above(self, newest: int) -> None:
+    def number_above(self, newest: int) -> None:
         """Make sure that no number is given twice, and drop the rows that wait under numbers now taken."""
         with suppress(StoreError, sqlite3.Error):  # the disk is full: the next row will have the number
             taken = self.last_seq()
@@ -281,11 +281,15 @@ def read_archivable(store: EventStore, after: int) -> list[BusEvent]:
 def open_event_store(path: Path) -> Iterator[EventStore]:
     """Open (or create) the history for writing; raises StoreError when it cannot be used.
 
-    A damaged file is moved aside and a new one created; `moved` then says where it is.
+    A damaged file is moved aside and a new one created, whose numbers go on after those of the old one as far as it can
+    be read; `moved` then says where it is.
     """
     connection, moved = _open_or_create(path)
     store = EventStore(connection, moved=moved, place=place_of(path), log=WriteAheadLog(path, connection))
     try:
+        if moved is not None:
+            with suppress(StoreError), open_event_reader(moved) as old:
+                store.number_above(old.last_seq())
         yield store
     finally:
         store.close()
