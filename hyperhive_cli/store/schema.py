@@ -26,10 +26,12 @@ EVENTS: tuple[str, ...] = (
     """,
 )
 
-# A contentless index cannot forget a row, so only whole segments are deleted. `detail=none` halves the index: which
-# words stand beside each other is checked in the opened chunk.
+# The words of each chunk without their places, the smallest index: which words are side by side is checked in the
+# opened chunk. It has no content, so a row is taken out only by its text; old segments are deleted as a whole.
+WORDS_TABLE = "CREATE VIRTUAL TABLE words USING fts5(x, content='', tokenize='unicode61', detail=none)"
+
 SEGMENT: tuple[str, ...] = (
-    """
+    f"""
     CREATE TABLE chunks(
         first_seq INTEGER PRIMARY KEY,
         last_seq INTEGER NOT NULL UNIQUE,
@@ -44,7 +46,7 @@ SEGMENT: tuple[str, ...] = (
         CHECK (last_seq >= first_seq AND events > 0)
     );
     CREATE INDEX chunks_turn ON chunks(turn_id, first_seq) WHERE turn_id IS NOT NULL;
-    CREATE VIRTUAL TABLE words USING fts5(x, content='', tokenize='unicode61', detail=none); -- rowid: first_seq
+    {WORDS_TABLE}; -- rowid: first_seq
     """,
 )
 

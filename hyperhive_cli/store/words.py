@@ -12,8 +12,6 @@ from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.store.texts import texts_of
 
-# Of the words alone, without their places: the smallest index, which knows no phrases.
-WORDS_TABLE = "CREATE VIRTUAL TABLE words USING fts5(x, content='', tokenize='unicode61', detail=none)"
 MOST_TOKENS = 32  # of a query that the index is asked for: its expressions may not be too deep
 INDEXED_BYTES = 2 * 1024 * 1024  # of payload in one chunk: to parse more would stop the other threads for long
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.core.events import BusEvent, LiveEvent, Note, Stream, TurnEnd, TurnStart
+from hyperhive_cli.store.schema import WORDS_TABLE
 from hyperhive_cli.store.texts import Text, texts_of
-from hyperhive_cli.store.words import INDEXED_BYTES, MOST_TOKENS, WORDS_TABLE, Query, words_of
+from hyperhive_cli.store.words import INDEXED_BYTES, MOST_TOKENS, Query, words_of
 from tests.unit.made_events import answer, assistant, call, record, said
 
 
