@@ -168,7 +168,7 @@ class Bus:
                     yield one.events if isinstance(one, Events) else [self._gap(one)]
                 if follower.phase is not Phase.FILLING:
                     break
-                shown = follower.step(self._history.page(follower.last))
+                shown = follower.step(await self._history.page(follower.last))
                 await trio.lowlevel.checkpoint()
             if not subscription.is_at_end:
                 continue

@@ -1,6 +1,8 @@
 """`History`: the store behind a bus. It may fail; it is tried again later, and notes say what happened."""
 
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 
 import trio
 
@@ -9,7 +11,9 @@ from hyperhive_cli.core.events import BusEvent, Note
 from hyperhive_cli.feed.archiver import Archiver
 from hyperhive_cli.feed.follower import Page, Unreadable
 from hyperhive_cli.store.archive import Archive
-from hyperhive_cli.store.events import PAGE_ROWS, EventStore
+from hyperhive_cli.store.events import PAGE_BYTES, PAGE_ROWS, EventStore
+from hyperhive_cli.store.history import HistoryReader
+from hyperhive_cli.store.segments import Segments
 
 # After a failure the store is not tried again with each event: if another process holds its lock, each attempt costs
 # BUSY_S of the loop's time, and inserts all rows that wait.
@@ -25,6 +29,7 @@ class History:
     def __init__(self, store: EventStore | None, archive: Archive | None, now: Callable[[], float]) -> None:
         self.store = store
         self.archiver = Archiver(archive, now)
+        self._archive = archive
         self._now = now
         self._failed_at: float | None = None  # when the store last failed; None: it works
 
@@ -69,22 +74,31 @@ class History:
         return []
 
     def holds(self, seq: int, ts: int | None, newest: int) -> bool:
-        """Return True if the event with this number and time is in the history (`EventStore.holds`)."""
+        """Return True if the event with this number and time is in the history (`HistoryReader.holds`)."""
         if self.store is None:
             return seq == 0
         try:
-            return self.store.holds(seq, ts, newest)
+            if self._archive is None:
+                return self.store.holds(seq, ts, newest)
+            with closing(Segments(self._archive.folder)) as archived:
+                return HistoryReader(self.store, archived).holds(seq, ts, newest)
         except StoreError:
             return seq <= newest
 
-    def page(self, since: int) -> Page[BusEvent] | Unreadable:
-        """Read the next events after a number."""
+    async def page(self, since: int) -> Page[BusEvent] | Unreadable:
+        """Read the next events after a number: those that the table no longer has from the archive, in a thread."""
         if self.store is None:
             return Unreadable()
         try:
-            return Page(*self.store.since(since, PAGE_ROWS))
+            events, last = self.store.since(since, PAGE_ROWS)
         except StoreError:
             return Unreadable()
+        upto = self.archiver.upto if not events else (events[0].seq or 0) - 1
+        if self._archive is not None and since < min(upto, self.archiver.upto):
+            archived = await trio.to_thread.run_sync(_archived_page, self._archive.folder, since, upto)
+            if archived.events:
+                return archived
+        return Page(events, last)
 
     async def settle(self) -> list[Note]:
         """Apply back-pressure when the log, or the rows beyond the capacity, have grown too large.
@@ -106,3 +120,8 @@ class History:
     async def sweep(self) -> list[Note]:
         """Archive what is complete, and delete the rows beyond the capacity."""
         return [] if self.store is None or self._failed_at is not None else await self.archiver.sweep(self.store)
+
+
+def _archived_page(folder: Path, since: int, upto: int) -> Page[BusEvent]:
+    with closing(Segments(folder)) as archived:
+        return Page(*archived.since(since, upto, PAGE_ROWS, PAGE_BYTES))

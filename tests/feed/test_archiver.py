@@ -18,7 +18,7 @@ from hyperhive_cli.store import schema
 from hyperhive_cli.store.archive import Archive
 from hyperhive_cli.store.chunk import CHUNK_BYTES
 from hyperhive_cli.store.events import EventStore, open_event_store
-from tests.feed.made_bus import Clock, publish, seqs, shown, stored
+from tests.feed.made_bus import Clock, Follower, publish, seqs, shown, stored
 from tests.feed.test_maintenance import LARGE
 from tests.store.made_archive import NOON, archived, words_of
 
@@ -205,6 +205,33 @@ def test_what_was_put_aside_is_said(store: EventStore, folder: Path) -> None:
     assert isinstance(note, Note)
     assert note.text.startswith("a segment of the history was damaged; it was moved to ")
     assert seqs(archived(folder)) == numbers(5)
+
+
+def test_a_reader_that_was_away_for_long_misses_nothing_and_knows_its_history(
+    path: Path, store: EventStore, folder: Path
+) -> None:
+    async def catch_up() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(follower.follow, bus, 3)
+            while len(follower.records) < 600 - 3:
+                await trio.testing.wait_all_tasks_blocked()
+                await trio.sleep(0.01)
+            publish_turn(bus, 9, 20)
+            await trio.testing.wait_all_tasks_blocked()
+            bus.close()
+
+    clock, follower = Clock(NOON / 1000), Follower()
+    bus = bus_of(store, opened(folder), clock)
+    for turn_id in range(1, 7):
+        publish_turn(bus, turn_id, 100)
+        clock.now += 12 * 3600
+    trio.run(bus.sweep)
+    assert len(stored(path)) == NEWEST
+    trio.run(catch_up)
+    assert seqs(follower.records) == list(range(4, 621))
+    assert follower.records[0] == archived(folder)[3]
+    assert bus.holds(3, NOON)
+    assert not bus.holds(3, NOON + 1)  # another history gave the number at another moment
 
 
 def test_with_no_days_only_the_newest_are_kept_as_before(path: Path, store: EventStore, folder: Path) -> None:

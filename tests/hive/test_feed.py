@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from hyperhive_cli.core.errors import UsageError
-from hyperhive_cli.core.events import BusEvent, LiveEvent, Stream, TurnStart
+from hyperhive_cli.core.events import BusEvent, LiveEvent, Note, Stream, TurnEnd, TurnStart
 from hyperhive_cli.core.settings import HISTORY_CAPACITY
 from hyperhive_cli.hive import address, owner_sql
 from hyperhive_cli.hive import feed as feeds
@@ -140,6 +140,28 @@ def test_many_agents_are_read_in_bounded_pages(database: Database) -> None:
         told = numbers(list(feed.stored()))
         feed.close()
     assert sorted(told) == [(agent, seq) for agent in agents for seq in range(1, PAGE_ROWS + 1)]
+
+
+def test_what_is_looked_for_is_read_from_the_newest_back_and_a_turn_by_itself(database: Database) -> None:
+    start, end = TurnStart(sender="x", body="y", unread=0, turn_id=7), TurnEnd(ok=True, turn_id=7)
+    with database.connect() as connection:
+        one, two = (Writer(connection, agent) for agent in ("team-1", "team-2"))
+        one.write(PAGE_ROWS + 50)
+        two.write(3)
+        one.write_events(9_000, start, Note(text="in it"))
+        two.write_events(9_001, start, Note(text="in it"), end, Note(text="after it"))
+        feed = HiveFeed(database.url, "team-*", tick_s=0.05)
+        back = list(feed.newest_first())
+        assert numbers(back[:3]) == [("team-2", 7), ("team-2", 6), ("team-2", 5)]
+        assert len({*numbers(back)}) == len(back) == one.last + two.last
+        assert [seq for name, seq in numbers(back) if name == "team-1"] == list(range(one.last, 0, -1))
+        turn = numbers(list(feed.of_turn(7)))
+        assert turn == [("team-1", 251), ("team-1", 252), ("team-2", 4), ("team-2", 5), ("team-2", 6)]
+        assert feed.turn_start("team-1", 252) == AgentEvent("team-1", BusEvent.make(251, 9_000, start))
+        assert (feed.turn_start("team-1", 251), feed.turn_start("team-2", 7)) == (None, None)
+        one.write(1)
+        assert numbers(take(feed, 1)) == [("team-1", 253)]
+        feed.close()
 
 
 def test_what_the_hive_no_longer_keeps_is_said(database: Database) -> None:
