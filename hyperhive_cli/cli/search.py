@@ -161,7 +161,7 @@ class _Printer:
         self.last: Hit | None = None
         self._query = query
         self._as_json = as_json
-        self._with_agent = with_agent
+        self.with_agent = with_agent
         self._with_header = with_header
 
     def print(self, hits: Iterable["Hit"]) -> None:
@@ -177,7 +177,7 @@ class _Printer:
             from hyperhive_cli.render.hits import hit_to_spans  # noqa: PLC0415 - as above
 
             for found in self._counted(hits):
-                spans = hit_to_spans(found, columns(), time.time(), with_agent=self._with_agent)
+                spans = hit_to_spans(found, columns(), time.time(), with_agent=self.with_agent)
                 print_lines(map(paint, spans))
 
     def _counted(self, hits: Iterable["Hit"]) -> Iterator[dict[str, Any]]:
@@ -190,21 +190,15 @@ class _Printer:
 
 def _remark(printed: _Printer, searches: Sequence["Search"], count: int) -> str | None:
     """Say that there may be more, and how to see it, or that there is nothing; None if all was found."""
-    last = printed.last
-    if last is not None and printed.count >= count:
-        return f"the newest {printed.count}; for older ones add {_bound(last.seq, last.ts, searches)}"
-    reached = [(search.reached_ms() or 0, search.reached) for search in searches if search.reached is not None]
-    if reached:
-        at, seq = max(reached)
-        when = moment(at / 1000, time.time())
-        return (
-            f"not all was searched, only back to {when}: to go on add {_bound(seq or 0, at, searches)}, or --timeout 0"
-        )
-    return None if printed.count else "nothing found"
+    from hyperhive_cli.store.search import where_to_go_on  # noqa: PLC0415 - as above
 
-
-def _bound(seq: int, ts: int, searches: Sequence["Search"]) -> str:
-    if len(searches) == 1:
-        return f"--before {seq}"
-    then = datetime.fromtimestamp(ts / 1000)  # noqa: DTZ006 - local, as times are given
-    return f"--until {then.isoformat(timespec='milliseconds')}"
+    is_full = printed.count >= count
+    place = where_to_go_on(searches, printed.last if is_full else None)
+    if place is None:
+        return None if printed.count else "nothing found"
+    then = datetime.fromtimestamp(place.ts / 1000)  # noqa: DTZ006 - local, as times are given
+    rest = f"--until {then.isoformat(timespec='milliseconds')}" if printed.with_agent else f"--before {place.seq}"
+    if is_full:
+        return f"the newest {printed.count}; for older ones add {rest}"
+    when = moment(place.ts / 1000, time.time())
+    return f"not everything was searched, only back to {when}: to go on add {rest}, or --timeout 0"

@@ -25,7 +25,8 @@ def hit_to_spans(found: Found, width: int, now: float, *, with_agent: bool = Fal
     agent = f"{found['agent']}  " if with_agent else ""
     turn = "" if found["turn"] is None else f"  turn {found['turn']}"
     when = text.moment(found["ts"] / 1000, now)
-    what = found["tool"] or _WHO.get(found["part"]) or found["part"]
+    who = "end" if found["kind"] == "turn_end" else _WHO.get(found["part"])
+    what = found["tool"] or who or found["part"]
     place = f"  line {found['line']:,} of {found['lines']:,}" if (found["lines"] or 1) > 1 else ""
     end = f"{place}  seq {found['seq']}"
     sign: list[Span] = [(" ✗", "bad")] if found["failed"] else []

@@ -72,6 +72,13 @@ class Hit(NamedTuple):
     text: Text
 
 
+class Place(NamedTuple):
+    """Where a search goes on: before this number; of several agents, at this time (Unix ms)."""
+
+    seq: int
+    ts: int
+
+
 @dataclass(slots=True)
 class Search:
     """A search in one history. `reached`: every event from this number on was looked through; None: all there are.
@@ -102,12 +109,12 @@ class Search:
             self.reached = block.first_seq
         self.reached = None
 
-    def reached_ms(self) -> int | None:
-        """Return the time of the oldest event that was looked through (Unix ms); None if that is all there are."""
+    def place(self) -> "Place | None":
+        """Return the place up to which was searched; None if that is everything."""
         if self.reached is None:
             return None
         events, _ = self.history.since(self.reached - 1, 1)
-        return events[0].ts if events else None
+        return Place(self.reached, events[0].ts if events else 0)
 
     def _hits_in(self, block: Block) -> Iterator[list[Hit]]:
         wanted = self.wanted
@@ -202,3 +209,11 @@ def newest_hits(searches: Sequence[Search], count: int) -> Iterator[Hit]:
         given += len(hits)
         if given >= count:
             return
+
+
+def where_to_go_on(searches: Sequence[Search], last: Hit | None) -> Place | None:
+    """Return where a search goes on; None if everything was searched. `last`: the hit after which it was left."""
+    if last is not None:
+        return Place(last.seq, last.ts)
+    places = [place for search in searches if (place := search.place()) is not None]
+    return max(places, key=lambda place: place.ts, default=None)

@@ -28,7 +28,7 @@ class Text(NamedTuple):
     """A text of an event, as its writer wrote it but for colours: of any length, not cleaned.
 
     `tool`: the name, of a call; `call`: the id of the call, of a call and of an output; `given`: the input of a call,
-    any JSON. `failed`: the text says that something failed.
+    any JSON; of a message its sender. `failed`: the text says that something failed.
     """
 
     part: Part
@@ -69,7 +69,7 @@ def _texts(event: LiveEvent) -> Iterator[Text]:
         case Stream():
             yield from _texts_of_line(event.line)
         case TurnStart():
-            yield Text("message", event.body)
+            yield Text("message", event.body, given=event.sender)
         case Note():
             yield Text("note", event.text, failed=event.level == "error")
         case TurnEnd():

@@ -3,7 +3,7 @@
 from itertools import islice
 from typing import Any
 
-from hyperhive_cli.core.text import one_line
+from hyperhive_cli.core.text import one_line, text_of
 from hyperhive_cli.store.search import Hit
 from hyperhive_cli.store.words import Query
 from hyperhive_cli.transcript.calls import call_summary
@@ -18,9 +18,9 @@ _TRIED_LINES = 1_000  # in search of one that has all words
 def hit_to_dict(hit: Hit, query: Query) -> dict[str, Any]:
     """Return a hit as one JSON object; its texts are safe for a terminal.
 
-    `part`: message, text (what the agent says), thought, call, output or note; `subject`: what the tool was asked.
-    `text`: the line with the words, at most 1,000 characters of it; `marks`: where in it, `[start, end]` each;
-    `before` and `after`: the lines around it. `line` of `lines`: null for a call.
+    `part`: message, text (what the agent says), thought, call, output or note. `subject`: what the tool was asked; of a
+    message its sender. `text`: the line with the words, at most 1,000 characters of it; `marks`: where in it, `[start,
+    end]` each; `before` and `after`: the lines around it. `line` of `lines`: null for a call.
     """
     raw = hit.text.text
     start, end = _line_with(query, raw) if query.patterns else _telling_line(raw, is_failure=hit.text.failed)
@@ -35,7 +35,7 @@ def hit_to_dict(hit: Hit, query: Query) -> dict[str, Any]:
         "part": hit.text.part,
         "failed": hit.text.failed,
         "tool": one_line(hit.text.tool, 60),
-        "subject": call_summary(hit.text.tool, hit.text.given) if hit.text.tool else "",
+        "subject": _subject(hit),
         "call": hit.text.call,
         "line": None if is_call else raw.count("\n", 0, start) + 1,
         "lines": None if is_call else raw.rstrip("\n").count("\n") + 1,
@@ -44,6 +44,12 @@ def hit_to_dict(hit: Hit, query: Query) -> dict[str, Any]:
         "marks": _marks(excerpt, query),
         "after": [] if is_call else _context(raw[end + 1 : end + 1 + 2 * CONTEXT_CHARS].split("\n", 1)[:1]),
     }
+
+
+def _subject(hit: Hit) -> str:
+    if hit.text.part == "message":
+        return one_line(text_of(hit.text.given), 64)
+    return call_summary(hit.text.tool, hit.text.given) if hit.text.tool else ""
 
 
 def _line_with(query: Query, text: str) -> tuple[int, int]:

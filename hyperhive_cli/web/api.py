@@ -80,6 +80,24 @@ READ_ROUTES = (
         "/api/events/{seq}/images/{number}", "image", "An image of an event's rows, by its `number`.", media="image/*"
     ),
     ReadRoute(
+        "/api/search",
+        "search",
+        "Search the history, newest first, for 2 s: `found`, as `search --json`, and `next`, the parameters to add to "
+        "go on; null: everything was searched. Without words, `tool` or `failed` nothing is found.",
+        {
+            "q": Field("string", 'words that all occur in the same text; `word*` and "a phrase" as of the command'),
+            "grep": Field("string", "in place of `q`, a text anywhere, also within words"),
+            "tool": Field("string", "only calls of this tool, and their answers"),
+            "failed": Field("integer", "1: only failures", maximum=1),
+            "turn": Field("integer", "only this turn"),
+            "before": Field("integer", "only events before this number"),
+            "since_ms": Field("integer", "only events not older than this time (Unix ms)"),
+            "until_ms": Field("integer", "only events not newer than this time (Unix ms)"),
+            "all": Field("integer", "1: of all agents of this machine that are served", maximum=1),
+            "limit": Field("integer", "at most N places; default: 50", minimum=1, maximum=500),
+        },
+    ),
+    ReadRoute(
         "/api/export",
         "export",
         "The transcript as a file, as `hyperhive export` writes it.",

@@ -24,6 +24,7 @@ from hyperhive_cli.web.hive import HiveView
 from hyperhive_cli.web.overview import FindAgents
 from hyperhive_cli.web.push import Push
 from hyperhive_cli.web.push_routes import PushRoutes
+from hyperhive_cli.web.searches import Searches
 from hyperhive_cli.web.streams import Streams
 
 STATIC = Path(__file__).parent / "static"
@@ -90,7 +91,7 @@ class _Routes:
     def __init__(self, gateway: Gateway, push: Push | None) -> None:
         self._gateway = gateway
         self._push = PushRoutes(push)
-        self._owners = (gateway, FeedRoutes(gateway), Streams(gateway), Exports(gateway), self._push)
+        self._owners = (gateway, FeedRoutes(gateway), Streams(gateway), Exports(gateway), Searches(gateway), self._push)
 
     def of_all(self) -> list[BaseRoute]:
         """Return the routes of all agents."""

@@ -20,6 +20,7 @@ from starlette.responses import Response
 
 from hyperhive_cli.core.errors import UnknownError, UsageError
 from hyperhive_cli.core.outcomes import meanings_to_dict
+from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.core.statistics import EndedTurn, days_until, midnight_ms, statistics_report
 from hyperhive_cli.core.status import statuses_to_dict
 from hyperhive_cli.core.zone import read_zone
@@ -91,6 +92,11 @@ class Gateway:
         if name not in here:
             raise UnknownError(f"there is no agent {name!r}", "hyperhive agents")
         return LocalAgent(here[name])
+
+    async def local_agents(self) -> list[AgentPaths]:
+        """Return the agents of this machine, by name."""
+        here = await run_sync(self._find_agents)
+        return [here[name] for name in sorted(here)]
 
     async def state_of(self, agent: LocalAgent | HiveAgent) -> dict[str, Any]:
         """Return an agent's state as of now."""

@@ -12,7 +12,7 @@ from hyperhive_cli.core.events import BusEvent, LiveEvent, Note, Stream, TurnEnd
 from hyperhive_cli.core.settings import AgentPaths, paths_by_name
 from hyperhive_cli.store.events import PAGE_ROWS, open_event_store
 from hyperhive_cli.store.history import open_history
-from hyperhive_cli.store.search import Hit, Search, Wanted, newest_hits
+from hyperhive_cli.store.search import Hit, Search, Wanted, newest_hits, where_to_go_on
 from hyperhive_cli.store.words import ANYTHING, Query
 from hyperhive_cli.transcript.hits import EXCERPT_CHARS, hit_to_dict
 from tests.unit.made_events import answer, assistant, call, said
@@ -129,10 +129,10 @@ def test_a_search_that_is_over_says_from_where_to_go_on(tmp_path: Path) -> None:
         first = Search("bee", history, Wanted(query=Query.from_text("claim")), is_over=lambda: True)
         hits = seqs(newest_hits([first], ALL))
         assert len(hits) == PAGE_ROWS  # one part of the history is always searched, so that it goes on
-        assert (first.reached, first.reached_ms()) == (hits[-1], hits[-1] * 10)
+        assert where_to_go_on([first], None) == (hits[-1], hits[-1] * 10)
         rest = Search("bee", history, Wanted(query=Query.from_text("claim"), before=first.reached))
         assert [*hits, *seqs(newest_hits([rest], ALL))] == list(range(3 * PAGE_ROWS, 0, -1))
-        assert (rest.reached, rest.reached_ms()) == (None, None)
+        assert where_to_go_on([rest], None) is None
 
 
 def test_several_agents_are_searched_as_one(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def line(fields: dict[str, object]) -> BusEvent:
 @pytest.mark.parametrize(
     ("event", "expected"),
     [
-        (TurnStart(sender="ci", body="fix it", unread=0), [Text("message", "fix it")]),
+        (TurnStart(sender="ci", body="fix it", unread=0), [Text("message", "fix it", given="ci")]),
         (Note(text="low", level="error"), [Text("note", "low", failed=True)]),
         (TurnEnd(ok=False, note="no credit"), [Text("note", "no credit", failed=True)]),
         (TurnEnd(ok=True), []),
