@@ -33,10 +33,11 @@ def test_everything_can_be_done_with_the_keyboard_alone(browser: Browser, hive: 
     fake_claude.script(TEXT, gated("never"))
     hive.drain("--message", "one")
     with hive.run() as program, gateway(hive) as url, open_window(browser, hive, url) as window:
-        window.expected = ("status of 404",)  # of a turn that does not exist
+        window.expected = ("status of 404", "status of 400")  # of a turn that does not exist, and an open quote
         window.wait_text(".now .title", "Idle")
         keys = window.page.keyboard
         the_palette(window)
+        the_search(window)
         the_single_keys(window)
         the_field(window)
         keys.press("Control+Enter")
@@ -60,7 +61,7 @@ def the_palette(window: Window) -> None:
     keys.press("ArrowDown")
     assert active(window).startswith("Pause")
     keys.type("xyz")
-    assert window.page.locator(".palette .nothing").is_visible()
+    assert active(window) == "Search all messages and output for “xyz”"
     keys.press("Escape")
     window.page.locator(".palette").wait_for(state="hidden")
     keys.press("Control+k")
@@ -85,6 +86,31 @@ def the_palette(window: Window) -> None:
     keys.type("77")
     keys.press("Enter")
     window.wait_text(".reply", "Turn 77 is not in the history")
+
+
+def the_search(window: Window) -> None:
+    keys = window.page.keyboard
+    keys.press("Control+k")
+    keys.type("on*")
+    keys.press("Enter")
+    window.wait_text(".hit mark", "on")
+    assert window.axe() == []
+    window.wait_text(".search .aside", "1 of")
+    window.page.locator(".chipb", has_text="Messages 1").click()
+    assert window.text(".hit b") == "operator"
+    window.page.locator(".search input").press("Enter")
+    window.page.locator(".search").wait_for(state="hidden")
+    window.page.locator(".is-found", has_text="one").wait_for()
+    window.page.evaluate("() => document.activeElement.blur()")
+    keys.type("gs")
+    window.page.locator(".search input:focus").wait_for()
+    assert window.page.locator(".search input").input_value() == "on*"
+    keys.type("nothing-of-it")
+    window.wait_text(".search-words", "Nothing found.")
+    keys.type('"')
+    window.wait_text(".search-words", "A quoted phrase does not end")
+    keys.press("Escape")
+    window.page.locator(".search").wait_for(state="hidden")
 
 
 def the_single_keys(window: Window) -> None:

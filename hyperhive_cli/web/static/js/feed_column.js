@@ -91,6 +91,11 @@ export class FeedColumn {
     }
   }
 
+  /** @param {number} seq @returns {HTMLElement | null} */
+  eventElement(seq) {
+    return this.element.querySelector(`[data-seqs~="${seq}"]`);
+  }
+
   /** @param {number} turn @returns {HTMLElement | null} */
   turnElement(turn) {
     return this.element.querySelector(`.turn[data-turn="${turn}"]`);

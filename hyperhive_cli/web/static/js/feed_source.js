@@ -6,6 +6,7 @@ import { saveTranscript } from "./downloads.js";
 /** @import { FeedRecord } from "./connection.js" */
 
 const TURN_EVENTS = 2000; // of a turn that is shown alone
+const [AROUND_EVENTS, AFTER_EVENTS] = [300, 100]; // of an event that is shown with those around it, and after it
 const LONGEST_WAIT_MS = 10_000; // for older records; then they are asked for again
 
 /**
@@ -54,6 +55,11 @@ export class Source {
     const { events } = await this.api.get(`events?view=rows&turn=${turn}&limit=${TURN_EVENTS}`);
     if (!events.length) throw new Error("it is not in the history");
     return events;
+  }
+
+  /** Return the records around a number, and the head of the turn within which they start. @param {number} seq @returns {Promise<{events: FeedRecord[], head: FeedRecord | null}>} */
+  async around(seq) {
+    return this.api.get(`events?view=rows&before=${seq + AFTER_EVENTS}&limit=${AROUND_EVENTS}`);
   }
 
   /** Return a turn as Markdown. @param {number} turn */

@@ -108,10 +108,10 @@ export class FeedWindow {
     this.set(held);
   }
 
-  /** Show these records alone, and hold what was shown. @param {FeedRecord[]} records */
-  showAlone(records) {
+  /** Show these records alone, and hold what was shown. @param {FeedRecord[]} records @param {FeedRecord | null} [head] of the turn within which they start */
+  showAlone(records, head = null) {
     const was = [...this.withoutHead(), ...this.held];
-    this.head = null;
+    this.setHead(head);
     this.isStart = false;
     this.oldest = records[0]?.seq ?? null;
     this.set(records.flatMap((record) => shownRecord(record) ?? []));

@@ -19,6 +19,7 @@ const SHORTCUTS = [
     "Everywhere",
     [
       { does: "palette", words: "Search or run a command", keys: ["Ctrl", "K"] },
+      { does: "search", words: "Search the history", keys: ["G", "S"] },
       { does: "next_needing", words: "Next agent that needs you", keys: ["G", "N"] },
       { does: "all_agents", words: "All agents", keys: ["G", "A"] },
       { does: "list", words: "This list", keys: ["?"] },

@@ -19,12 +19,14 @@ export class Palette {
    * @param {Agents} agents @param {() => [string, Entry[]]} actions the title and the entries of the first group
    * @param {() => Promise<Record<string, any>[]>} turns the last turns of the agent, oldest first
    * @param {(number: number) => void} toTurn
+   * @param {(words: string) => (() => void) | null} [search] what searches the history, null if that cannot be done
    */
-  constructor(agents, actions, turns, toTurn) {
+  constructor(agents, actions, turns, toTurn, search = () => null) {
     this.agents = agents;
     this.actions = actions;
     this.readTurns = turns;
     this.toTurn = toTurn;
+    this.search = search;
     /** @type {Record<string, any>[]} */
     this.turns = [];
     /** @type {Found[]} */
@@ -88,6 +90,7 @@ export class Palette {
         })),
       ],
       ["Turns", this.turnEntries(typed)],
+      ["In the history", this.searchEntry()],
     ]);
     this.found = [];
     const shown = groups.map(([name, entries]) => {
@@ -120,6 +123,13 @@ export class Palette {
       keys && keyCaps(keys),
     );
     return { words, element, run };
+  }
+
+  /** @returns {Found[]} */
+  searchEntry() {
+    const typed = this.field.value.trim();
+    const run = typed ? this.search(typed) : null;
+    return run ? [this.action({ words: `Search all messages and output for “${typed}”`, sign: "search", run })] : [];
   }
 
   /** @param {string} typed @returns {Found[]} */

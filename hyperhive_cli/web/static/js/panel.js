@@ -16,6 +16,7 @@ import { showInTab, tellNews } from "./notify.js";
 import { PanelActions } from "./panel_actions.js";
 import { outbox } from "./outbox.js";
 import { Palette } from "./palette.js";
+import { SearchView } from "./search_view.js";
 import { Switcher } from "./switcher.js";
 import { startAgain } from "./token.js";
 import { count } from "./text.js";
@@ -62,7 +63,9 @@ export class Panel {
       () => actions.entries(),
       turns,
       (number) => actions.toTurn(number),
+      (words) => (this.state.stored && !this.state.hive ? () => actions.search(words) : null),
     );
+    this.search = new SearchView(find("main.talk"), agent, api, (hit) => actions.toHit(hit));
     this.keyboard = new Keyboard(actions.shortcuts());
     this.announcer = find(".announcer");
   }

@@ -80,6 +80,20 @@ export class PanelActions {
       .catch(() => this.panel.composer.say(`Turn ${turn} is not in the history`, "bad"));
   }
 
+  /** Search the history of the agent. @param {string} [words] */
+  search(words) {
+    this.panel.openPart("talk");
+    this.panel.search.show(words);
+  }
+
+  /** Open the feed at a place that was found. @param {import("./hits.js").Hit} hit */
+  toHit({ seq, turn }) {
+    if (turn !== null) history.replaceState(null, "", `${pageOf(this.panel.agent)}/turns/${turn}`);
+    this.panel.transcript
+      .toEvent(seq, turn)
+      .catch(() => this.panel.composer.say(`Event ${seq} is not in the history`, "bad"));
+  }
+
   /** The palette's first group. @returns {[string, import("./palette.js").Entry[]]} */
   entries() {
     const { state, agent } = this.panel;
@@ -143,6 +157,10 @@ export class PanelActions {
         { words: "Raise today’s budget", sign: "up", run: () => this.chooseBudget() },
       ],
       [
+        Boolean(state.stored) && !state.hive,
+        { words: "Search the history", sign: "search", keys: ["G", "S"], run: () => this.search() },
+      ],
+      [
         true,
         { words: "Copy a link to this page", sign: "link", run: () => navigator.clipboard?.writeText(location.href) },
       ],
@@ -160,6 +178,7 @@ export class PanelActions {
     const feed = find(".feed");
     return {
       palette: () => this.panel.palette.show(),
+      search: () => this.search(),
       next_needing: () => {
         const others = this.panel.agents.needing.filter(({ agent }) => agent !== this.panel.agent);
         if (others.length) location.href = pageOf(others[0].agent);

@@ -22,6 +22,7 @@ const FRAME_MS = 8;
 const FRAME_RECORDS = 60;
 const HIDDEN_TAB_MS = 250; // a hidden tab has no frames
 const NEAR_BOTTOM_PX = 48;
+const SETTLED_MS = 1500; // after a place was opened: what is above it has been read and has its size
 const OLDER_SCREENS = 1.5; // older records are wanted when less than this is above
 
 export class TranscriptView {
@@ -49,6 +50,8 @@ export class TranscriptView {
     this.isComplete = false;
     this.scrolled = 0; // how far, at the last look
     this.unseen = 0;
+    /** @type {Element | null} */
+    this.sought = null; // stays in sight while what is around it gets its size
     this.listen();
   }
 
@@ -59,8 +62,11 @@ export class TranscriptView {
       if (event.target instanceof Element && event.target.closest("summary, .more, .rest")) this.isFollowing = false;
     });
     this.pill.addEventListener("click", () => this.toBottom());
-    const sizes = new ResizeObserver(() => this.isFollowing && this.scrollDown());
+    const sizes = new ResizeObserver(() => (this.isFollowing ? this.scrollDown() : this.showSought()));
     for (const element of [this.column.element, this.scroller]) sizes.observe(element);
+    for (const moves of ["wheel", "touchstart", "pointerdown", "keydown"]) {
+      this.scroller.addEventListener(moves, () => (this.sought = null), { passive: true });
+    }
     setInterval(() => document.hidden || tick(this.column.element), 1000);
   }
 
@@ -173,8 +179,9 @@ export class TranscriptView {
   onScroll() {
     const { scrollHeight, scrollTop, clientHeight } = this.scroller;
     const left = scrollHeight - scrollTop - clientHeight;
+    const isAtEnd = !this.window.isBroken && !this.window.held.length;
     // What becomes shorter takes the reader up too, but then there is nothing below.
-    if (scrollTop < this.scrolled - 1) this.isFollowing = left < 1;
+    if (scrollTop < this.scrolled - 1) this.isFollowing = left < 1 && isAtEnd;
     else if (left < (scrollTop > this.scrolled ? NEAR_BOTTOM_PX : 1)) this.reachEnd();
     this.scrolled = scrollTop;
     if (this.isFollowing) this.unseen = 0;
@@ -236,6 +243,34 @@ export class TranscriptView {
     element.tabIndex = -1;
     element.focus({ preventScroll: true });
     this.showPill();
+  }
+
+  /** Show an event, unfolded, wherever it is in the history. Rejects if it is not in there. @param {number} seq @param {number | null} turn its turn */
+  async toEvent(seq, turn) {
+    if (!this.column.eventElement(seq)) {
+      const records = turn === null ? [] : await this.source.turn(turn).catch(() => []);
+      const isThere = records.some((record) => record.seq === seq);
+      const { events, head } = isThere ? { events: records, head: null } : await this.source.around(seq);
+      this.isFollowing = false;
+      this.window.showAlone(events, head);
+      this.draw();
+    }
+    this.isFollowing = false;
+    const element = this.column.eventElement(seq) ?? (turn === null ? null : this.column.turnElement(turn));
+    if (!element) throw new Error("it is not in the history");
+    for (let fold = element.closest("details"); fold; fold = fold.parentElement?.closest("details") ?? null) fold.open = true;
+    for (const found of this.scroller.querySelectorAll(".is-found")) found.classList.remove("is-found");
+    element.classList.add("is-found");
+    this.sought = element;
+    setTimeout(() => (this.sought = this.sought === element ? null : this.sought), SETTLED_MS);
+    this.showSought();
+    element.tabIndex = -1;
+    element.focus({ preventScroll: true });
+    this.showPill();
+  }
+
+  showSought() {
+    this.sought?.scrollIntoView({ block: "center" });
   }
 
   /** Go on from a turn that is shown by itself. */
