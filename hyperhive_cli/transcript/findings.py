@@ -7,7 +7,7 @@ from typing import Any
 
 from hyperhive_cli.claude.denials import Denials
 from hyperhive_cli.claude.missing_servers import mcp_troubles
-from hyperhive_cli.core.events import BusEvent, Stream, TurnStart
+from hyperhive_cli.core.events import BusEvent, Stream, TurnEnd, TurnStart
 from hyperhive_cli.core.text import one_line
 from hyperhive_cli.transcript.calls import relative
 from hyperhive_cli.transcript.rows import AnswerRow, CallRow, Row
@@ -26,56 +26,78 @@ _COMMIT = re.compile(
 _GIT = re.compile(r"\bgit\b")
 _OUTPUT_CHARS = 64 * 1024  # of a command's output, in which commits are looked for
 _SUBJECT_CHARS = 200
+_PATH_CHARS = 400
 
 
 @dataclass(slots=True)
+class _OpenTurn:
+    """The turn whose events come now."""
+
+    turn_id: int
+    translator: Translator = field(default_factory=Translator)
+    denials: Denials = field(default_factory=Denials)
+    calls: dict[str, CallRow] = field(default_factory=dict)  # without an answer so far
+    cwd: str = ""
+
+
 class Findings:
-    """What was found in the events of turns, fed turn by turn. The fields are those of `report --json`."""
+    """What was found in the events of these turns, observed in order. The fields are those of `report --json`."""
 
-    files: dict[str, dict[str, Any]] = field(default_factory=dict)
-    commits: dict[str, dict[str, Any]] = field(default_factory=dict)
-    denied: list[dict[str, Any]] = field(default_factory=list)
-    servers: dict[str, dict[str, Any]] = field(default_factory=dict)
-    missing: list[int] = field(default_factory=list)  # turns whose events are no longer in the history
+    def __init__(self, turns: Iterable[int]) -> None:
+        self._unseen = dict.fromkeys(turns)  # turns whose start has not come
+        self._turn: _OpenTurn | None = None
+        self._files: dict[str, dict[str, Any]] = {}
+        self._commits: dict[str, dict[str, Any]] = {}
+        self._denied: list[dict[str, Any]] = []
+        self._servers: dict[str, dict[str, Any]] = {}
 
-    def add_turn(self, turn_id: int, events: Iterable[BusEvent]) -> None:
-        """Look through the events of one turn."""
-        translator, denials, calls, is_whole = Translator(), Denials(), dict[str, CallRow](), False
-        cwd = ""
-        for record in events:
-            is_whole = is_whole or record.kind == TurnStart.kind
-            if record.kind != Stream.kind or _SAYS_SOMETHING.search(record.payload) is None:
-                continue
-            line = mapping(record.event.to_fields())
-            denials.observe(line)
-            if line.get("type") == "system" and line.get("subtype") == "init":
-                cwd = string(line.get("cwd"))
-                self._add_servers(turn_id, mcp_troubles(line) or [])
-            for row in translator.rows(record):
-                self._add_row(turn_id, row, calls, cwd)
-        if denials.count:
-            self.denied.append({"turn_id": turn_id, "count": denials.count, "remarks": denials.remarks()})
-        if not is_whole:
-            self.missing.append(turn_id)
+    def observe(self, record: BusEvent) -> None:
+        """Process the next event; one of another turn is ignored."""
+        match record.kind:
+            case TurnStart.kind:
+                self._close_turn()
+                turn_id = getattr(record.event, "turn_id", None)
+                if turn_id in self._unseen:
+                    del self._unseen[turn_id]
+                    self._turn = _OpenTurn(turn_id)
+            case TurnEnd.kind:
+                self._close_turn()
+            case Stream.kind if self._turn is not None and _SAYS_SOMETHING.search(record.payload) is not None:
+                self._add_line(self._turn, record)
+
+    def _close_turn(self) -> None:
+        turn, self._turn = self._turn, None
+        if turn is not None and turn.denials.count:
+            denials = turn.denials
+            self._denied.append({"turn_id": turn.turn_id, "count": denials.count, "remarks": denials.remarks()})
+
+    def _add_line(self, turn: _OpenTurn, record: BusEvent) -> None:
+        line = mapping(record.event.to_fields())
+        turn.denials.observe(line)
+        if line.get("type") == "system" and line.get("subtype") == "init":
+            turn.cwd = string(line.get("cwd"))
+            self._add_servers(turn.turn_id, mcp_troubles(line) or [])
+        for row in turn.translator.rows(record):
+            self._add_row(turn, row)
 
     def _add_servers(self, turn_id: int, troubles: Iterable[str]) -> None:
         for trouble in troubles:
-            found = self.servers.setdefault(trouble, {"trouble": trouble, "turns": 0})
+            found = self._servers.setdefault(trouble, {"trouble": trouble, "turns": 0})
             if found.get("last") != turn_id:
                 found |= {"turns": found["turns"] + 1, "last": turn_id}
 
-    def _add_row(self, turn_id: int, row: Row, calls: dict[str, CallRow], cwd: str) -> None:
+    def _add_row(self, turn: _OpenTurn, row: Row) -> None:
         if isinstance(row, CallRow) and (row.name in _EDITS or row.name == "Bash"):
-            calls[row.call] = row
-        elif isinstance(row, AnswerRow) and not row.failed and (call := calls.pop(row.call, None)) is not None:
+            turn.calls[row.call] = row
+        elif isinstance(row, AnswerRow) and (call := turn.calls.pop(row.call, None)) is not None and not row.failed:
             given = mapping(call.given)
             if call.name == "Bash":
-                self._add_commits(turn_id, string(given.get("command")), row)
+                self._add_commits(turn.turn_id, string(given.get("command")), row)
             elif path := string(given.get(_EDITS[call.name])):
-                self._add_edit(one_line(relative(path, cwd), 400), row)
+                self._add_edit(one_line(relative(path, turn.cwd), _PATH_CHARS), row)
 
     def _add_edit(self, path: str, answer: AnswerRow) -> None:
-        found = self.files.setdefault(path, {"path": path, "edits": 0, "added": 0, "removed": 0})
+        found = self._files.setdefault(path, {"path": path, "edits": 0, "added": 0, "removed": 0})
         found["edits"] += 1
         found["added"] += answer.figures.added or 0
         found["removed"] += answer.figures.removed or 0
@@ -86,14 +108,15 @@ class Findings:
         for found in _COMMIT.finditer(answer.output.raw[:_OUTPUT_CHARS]):
             subject = one_line(found["subject"], _SUBJECT_CHARS)
             fields = {"hash": found["hash"], "branch": one_line(found["branch"], 80), "subject": subject}
-            self.commits.setdefault(found["hash"], {**fields, "turn_id": turn_id})
+            self._commits.setdefault(found["hash"], {**fields, "turn_id": turn_id})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields of `report --json` that the history knows."""
+        """Return what was found; `unseen`: the turns that were not observed from their start."""
+        self._close_turn()
         return {
-            "files": sorted(self.files.values(), key=lambda file: file["path"]),
-            "commits": list(self.commits.values()),
-            "denied": self.denied,
-            "mcp": list(self.servers.values()),
-            "unseen": self.missing,
+            "files": sorted(self._files.values(), key=lambda file: file["path"]),
+            "commits": list(self._commits.values()),
+            "denied": self._denied,
+            "mcp": list(self._servers.values()),
+            "unseen": list(self._unseen),
         }

@@ -1,12 +1,11 @@
 """What is found in the lines of turns: files, commits, denied calls, MCP servers."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from hyperhive_cli.core.events import BusEvent, TurnEnd, TurnStart
+from hyperhive_cli.core.events import TurnEnd, TurnStart
 from hyperhive_cli.transcript.findings import Findings
 from tests.unit.made_events import answer, assistant, call, numbered, recorded_turn, said
 
@@ -15,13 +14,14 @@ START = TurnStart(sender="operator", body="do it", unread=0, turn_id=1)
 
 
 def found_in(*lines: dict[str, Any], start: bool = True) -> dict[str, Any]:
-    findings = Findings()
-    findings.add_turn(1, events([*([START] if start else []), *lines]))
+    return found_of(1, events=[*([START] if start else []), *lines])
+
+
+def found_of(*turns: int, events: list[Any]) -> dict[str, Any]:
+    findings = Findings(turns)
+    for record in numbered(events):
+        findings.observe(record)
     return findings.to_dict()
-
-
-def events(found: list[Any]) -> Iterator[BusEvent]:
-    return numbered(found)
 
 
 def edit(path: str, ident: str = "e1", *, is_error: bool = False) -> list[dict[str, Any]]:
@@ -73,10 +73,10 @@ def test_denied_calls_are_told_with_what_would_allow_them() -> None:
 
 def test_a_missing_server_is_counted_once_a_turn() -> None:
     init = INIT | {"mcp_servers": [{"name": "github", "status": "failed"}, {"name": "fine", "status": "connected"}]}
-    findings = Findings()
-    for turn_id in (1, 2):
-        findings.add_turn(turn_id, events([START, init, init]))
-    assert findings.to_dict()["mcp"] == [{"trouble": "github: failed", "turns": 2, "last": 2}]
+    turns = [[replace(START, turn_id=turn_id), init, init] for turn_id in (1, 2, 3)]
+    assert found_of(1, 2, events=[event for turn in turns for event in turn])["mcp"] == [
+        {"trouble": "github: failed", "turns": 2, "last": 2}
+    ]
 
 
 @pytest.mark.parametrize("is_whole", [True, False])
@@ -86,12 +86,18 @@ def test_a_turn_without_its_start_is_said_to_be_missing(is_whole: bool) -> None:
 
 def test_a_recorded_turn_is_read_whole() -> None:
     turn = [replace(one, turn_id=1) if isinstance(one, TurnStart | TurnEnd) else one for one in recorded_turn("tools")]
-    findings = Findings()
-    findings.add_turn(1, events(turn))
-    found = findings.to_dict()
+    found = found_of(1, events=turn)
     assert (found["files"], found["unseen"]) == ([{"path": "notes.txt", "edits": 1, "added": 2, "removed": 0}], [])
 
 
 def test_odd_lines_are_no_error() -> None:
     odd = [assistant(call("x", "Edit")), answer("x", None), assistant(call("", "Bash", command=5)), answer("", [1])]
     assert found_in({"type": "system", "subtype": "init", "mcp_servers": 3, "cwd": []}, *odd)["files"] == []
+
+
+def test_what_comes_after_a_turn_or_in_one_that_is_not_asked_for_is_ignored() -> None:
+    end = TurnEnd(ok=True, turn_id=1)
+    found = found_of(
+        1, 3, events=[START, end, *edit("/a"), replace(START, turn_id=2), *edit("/b", "e2"), end, *edit("/c")]
+    )
+    assert (found["files"], found["unseen"]) == ([], [3])
