@@ -19,9 +19,9 @@ MORE = "more: hyperhive report --json"
 _STYLE = """
 body{max-width:46rem;margin:2rem auto;padding:0 1rem;font:16px/1.5 system-ui,sans-serif;color:#222;background:#fff}
 h1{font-size:1.3rem}h2{font-size:1rem;margin:1.4rem 0 .3rem}
-ul{margin:0;padding:0;list-style:none}li{margin:.3rem 0;overflow-wrap:anywhere}
-.sign{display:inline-block;min-width:1.4em;font-weight:600}
-.quote,.advice{color:#666;padding-left:1.4em}.quiet{color:#666}
+ul{margin:0;padding:0;list-style:none}li{position:relative;padding-left:1.4em;margin:.3rem 0;overflow-wrap:anywhere}
+.sign{position:absolute;left:0;font-weight:600}
+.quote,.advice,.quiet{color:#666}
 .fine .sign{color:#287d3c}.warn .sign,li.warn.bare{color:#8a5a00}.bad .sign,li.bad.bare{color:#b3261e}
 code{font-size:.9em}
 @media (prefers-color-scheme:dark){body{color:#ddd;background:#181818}.quote,.advice,.quiet{color:#9a9a9a}

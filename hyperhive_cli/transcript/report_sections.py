@@ -152,7 +152,7 @@ def _money(found: Found) -> Iterator[Line]:
     in_out = f"{text.tokens(whole.context_tokens())} tokens in, {text.tokens(whole.output_tokens)} out"
     for words, figure, normal, shown in (
         (text.dollars(spent) or "$0", spent, usual["cost_usd"], text.dollars(usual["cost_usd"])),
-        (in_out, tokens, usual["tokens"], text.tokens(usual["tokens"])),
+        (in_out, tokens, usual["tokens"], f"{text.tokens(usual['tokens'])} together"),
     ):
         style = "warn" if normal and figure > UNUSUAL * normal else ""
         yield Line(_with_usual(words, shown if normal else ""), style)
