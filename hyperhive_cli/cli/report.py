@@ -45,7 +45,7 @@ def report(
     from hyperhive_cli.render.work_report import report_to_html, report_to_markdown, report_to_spans  # noqa: PLC0415
 
     client = invocation.local()
-    found = work_report(client.paths, span, client.status(), LocalZone())
+    found = work_report(client.paths, span, client.status(), LocalZone(), now_ms=now_ms())
     if as_json:
         print_json(found)
     elif as_markdown or as_html:

@@ -80,6 +80,6 @@ class DailyReports:
             self._bus.publish(event)
 
     def _make(self, span: Span, status: Mapping[str, Any]) -> DailyReport:
-        found = work_report(self._paths, span, status, LocalZone())
+        found = work_report(self._paths, span, status, LocalZone(), now_ms=self._bus.now_ms())
         text, markdown = f"{report_title(found)}: {report_summary(found)}", report_to_markdown(found, most=MOST_LINES)
         return DailyReport(**span._asdict(), text=self._redact(text), markdown=self._redact(markdown))

@@ -18,11 +18,13 @@ from hyperhive_cli.transcript.findings import Findings
 # Of `status --json`: what the words for it need.
 _OF_STATUS = (
     "running", "status", "why", "waits_until", "state", "activity", "since_unix", "paused", "paused_since", "unread",
-    "next_due", "held", "dead", "budget", "limits", "problems",
+    "next_due", "held", "dead", "budget", "limits", "quota", "problems",
 )  # fmt: skip
 
 
-def work_report(paths: AgentPaths, span: Span, status: Mapping[str, Any], zone: tzinfo) -> dict[str, Any]:
+def work_report(
+    paths: AgentPaths, span: Span, status: Mapping[str, Any], zone: tzinfo, *, now_ms: int
+) -> dict[str, Any]:
     """Return the fields of `report --json`; `status` has those of `status --json`. Blocking; raises StoreError."""
     work = read_work(paths, span, earlier_spans(span, zone)[-1].since)
     turns = [one.turn.turn_id for one in work.turns]
@@ -33,6 +35,7 @@ def work_report(paths: AgentPaths, span: Span, status: Mapping[str, Any], zone: 
     return {
         "agent": paths.agent,
         **span._asdict(),
+        "made": now_ms,
         **work_to_dict(work, span, zone),
         **findings.to_dict(),
         "now": {name: status[name] for name in _OF_STATUS},

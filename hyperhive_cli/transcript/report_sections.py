@@ -12,6 +12,7 @@ from hyperhive_cli.core.status import status_meaning
 from hyperhive_cli.core.usage import TokenUsage
 from hyperhive_cli.core.work_report import Span, tokens_of
 from hyperhive_cli.transcript.endings import sign_of
+from hyperhive_cli.transcript.quota_words import open_quota, quota_words
 from hyperhive_cli.transcript.state_words import state_line, state_of, status_sentence
 
 Found = Mapping[str, Any]
@@ -79,7 +80,7 @@ def _needs_you(found: Found) -> Iterator[Line]:
     for problem in now["problems"]:
         yield Line(text.one_line(problem, _CHARS), "bad", "✗", advice="`hyperhive doctor`")
     if (meaning := status_meaning(now["status"])).needs_person:
-        sentence = status_sentence(now, found["until"] / 1000)
+        sentence = status_sentence(now, found["made"] / 1000)
         yield Line(
             sentence, "bad", "✗", advice=f"`{meaning.advice}`" if meaning.advice.startswith("hyper") else meaning.advice
         )
@@ -210,12 +211,14 @@ def _harness(found: Found) -> Iterator[Line]:
 
 
 def _now(found: Found) -> Iterator[Line]:
-    now, at = found["now"], found["until"] / 1000
+    now, at = found["now"], found["made"] / 1000
     state, meaning = state_of(now, at), status_meaning(now["status"])
     advice = f"`{meaning.advice}`" if now["unread"] and meaning.advice and not meaning.needs_person else ""
     yield Line(state_line(state, at), state.style, state.sign.strip("-"), advice=advice)
+    if windows := open_quota(now["quota"], at):
+        yield Line(f"the account's plan: {quota_words(windows, at)}")
     for one in found["waiting"]:
-        starts = f" {text.ahead(one['not_before'] / 1000, at)}" if one["not_before"] > found["until"] else ""
+        starts = f" {text.ahead(one['not_before'] / 1000, at)}" if one["not_before"] > found["made"] else ""
         sender, task = text.one_line(one["sender"], 64), text.one_line(one["task"] or "", _CHARS)
         why = f" ({text.one_line(one['reason'], _CHARS)})" if one["reason"] else ""
         yield Line(f"{_message(one['id'])} waits{starts}, {sender}: {task}{why}")
@@ -263,7 +266,7 @@ def _with_usual(words: str, usual: str) -> str:
 
 
 def _at(ms: int, found: Found) -> str:
-    return text.moment(ms / 1000, found["until"] / 1000)
+    return text.moment(ms / 1000, found["made"] / 1000)
 
 
 def _stuck_words(stuck: Sequence[Found]) -> str:

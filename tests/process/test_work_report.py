@@ -42,7 +42,7 @@ def record_turns(paths: AgentPaths, *turns: int) -> None:
 
 def report(paths: AgentPaths, first: int = 1, last: int = TURNS) -> dict[str, Any]:
     span = Span(first * MINUTE_MS, last * MINUTE_MS + 30_000)
-    return work_report(paths, span, stored_status(paths, now_ms=span.until), ZoneInfo("UTC"))
+    return work_report(paths, span, stored_status(paths, now_ms=span.until), ZoneInfo("UTC"), now_ms=span.until)
 
 
 def files(found: dict[str, Any]) -> list[str]:
