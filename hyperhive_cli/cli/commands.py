@@ -47,6 +47,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "Maintain": {
         "doctor": ("doctor", "Check the setup and suggest fixes"),
         "config": ("config", "Show the settings and where each comes from"),
+        "history": ("history", "Show what is kept of the history, day by day"),
         "export": ("export", "Write a transcript: JSON lines, Markdown or HTML"),
         "backup": ("backup", "Save the whole agent to one file"),
         "restore": ("backup", "Unpack a backup into a new agent, checked"),

@@ -26,6 +26,7 @@ from hyperhive_cli.core.files import read_file
 from hyperhive_cli.core.settings import HISTORY_CAPACITY, LOCK_NAME, AgentPaths, default_agents_home
 from hyperhive_cli.doctor import findings
 from hyperhive_cli.doctor.findings import Finding, fine, warning, wrong
+from hyperhive_cli.store.archive_days import check_archive, moved_aside
 from hyperhive_cli.store.db import find_damage
 from hyperhive_cli.store.file_place import unsound_file_system
 from hyperhive_cli.store.folder import check_state_dir, lock_holder, who_holds
@@ -130,6 +131,7 @@ def check_files(subject: Subject, status: Mapping[str, Any], *, by_login: bool) 
             "history",
             lambda: _database("history", paths.events_db, "nothing: `run` moves it aside"),
         ),
+        ("archive", lambda: _archive(paths)),
         ("stream", lambda: _stream(paths)),
         ("disk", lambda: findings.judge_space(shutil.disk_usage(_existing(paths.state_dir)).free)),
         ("user", lambda: _rights(subject)),
@@ -212,6 +214,20 @@ def _database(what: str, path: Path, advice: str) -> Finding:
     if damage is not None:
         return wrong(what, f"{path} is damaged: {damage}", advice)
     return fine(what, f"intact, {path.stat().st_size / 2**20:.1f} MiB")
+
+
+def _archive(paths: AgentPaths) -> Finding:
+    """Check the segments of the history, the newest first, as far as there is time."""
+    damaged, sound, size_bytes, is_checked = list[str](), 0, 0, True
+    try:
+        for segment, damage in check_archive(paths.history, limit_s=CHECK_LIMIT_S):
+            size_bytes += segment.path.stat().st_size
+            sound += damage is None
+            damaged += [] if damage is None else [f"{segment.path.name} is damaged: {damage}"]
+    except TimeoutError:
+        is_checked = False
+    damaged += [f"{path.name} was damaged and moved aside" for path in moved_aside(paths.history)]
+    return findings.judge_archive(sound, size_bytes, damaged, is_checked=is_checked)
 
 
 def _stream(paths: AgentPaths) -> Finding:

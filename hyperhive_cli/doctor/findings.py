@@ -100,6 +100,19 @@ def judge_lines(lines: Iterable[Mapping[str, Any]]) -> Finding:
     return fine("stream", f"the newest {next(counted)} lines in the history are of known types")
 
 
+def judge_archive(sound: int, size_bytes: int, damaged: Sequence[str], *, is_checked: bool) -> Finding:
+    """Judge the segments of the history: how many are sound, what is wrong with others, if all could be checked."""
+    if damaged:
+        advice = "restore a backup, or nothing: the rest is read, and it is deleted when its time is over"
+        return warning("archive", "; ".join(damaged), advice)
+    if not is_checked:
+        words = f"not checked completely: the newest {plural(sound, 'segment')} intact"
+        return warning("archive", words, "hyperhive history list --check")
+    if not sound:
+        return fine("archive", "nothing is archived yet")
+    return fine("archive", f"{plural(sound, 'segment')} intact, {size_bytes / 2**20:.1f} MiB")
+
+
 def judge_space(free_bytes: int) -> Finding:
     """Judge the free space for the state folder."""
     words = f"{free_bytes / 2**30:.1f} GiB free" if free_bytes >= 2**30 else f"{free_bytes / 2**20:.0f} MiB free"

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from hyperhive_cli.core.events import BusEvent, TurnEnd, TurnStart
 from hyperhive_cli.core.retention import HistoryRetention
+from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.store.archive import Archive
 from hyperhive_cli.store.chunk import unpack
+from hyperhive_cli.store.events import open_event_store
 from hyperhive_cli.store.segment import find_segments, open_segment
 
 DAY_MS = 24 * 3600 * 1000
@@ -37,6 +39,19 @@ def row(seq: int, payload: bytes = b"{}") -> BusEvent:
 
 def turn(first: int, turn_id: int, ts: int = NOON) -> list[BusEvent]:
     return [start(first, turn_id, ts), BusEvent(first + 1, ts, "note", b'{"text":"x"}'), end(first + 2, turn_id, ts)]
+
+
+def archive_days(paths: AgentPaths, days: int = 3, turns: int = 2) -> int:
+    """Write so many days, up to that of NOON, with so many turns of three events; return the highest number."""
+    archive, number = archive_in(paths.state_dir), 0
+    archive.prepare()
+    with open_event_store(paths.events_db) as store:
+        for at in range(days * turns):
+            rows = turn(number + 1, at + 1, NOON - (days - 1 - at // turns) * DAY_MS)
+            store.append(rows)
+            archive.append(rows)
+            number = archive.upto
+    return number
 
 
 def archived(folder: Path) -> list[BusEvent]:
