@@ -1,6 +1,6 @@
 """`ScheduleKeeper`: sends the messages of an agent's schedules when their slots have come, while turns run too."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import trio
@@ -22,7 +22,7 @@ class ScheduleKeeper:
         self._schedules = schedules
         self._bus = bus
         self._wake = wake
-        self._skipping: set[int] = set()  # ids of schedules whose last slot was skipped: one note is enough
+        self._notes = FiredNotes(bus)
 
     async def run(self) -> None:
         """Fire what is due, forever."""
@@ -34,16 +34,27 @@ class ScheduleKeeper:
         """Fire everything that is due, in short steps. If the inbox cannot be written, the next call tries again."""
         try:
             while fired := self._schedules.fire_schedules(self._bus.now_ms()):
-                for one in fired:
-                    self._report(one)
+                self._notes.report(fired)
                 if any(one.messages for one in fired):
                     self._wake()
                 await trio.lowlevel.checkpoint()
         except StoreError:  # the loop reports it
             return
 
+
+class FiredNotes:
+    """Notes what a person should know of the schedules that were fired: what was not sent, and why."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._skipping: set[int] = set()  # ids of schedules whose last slot was skipped: one note is enough
+
+    def report(self, fired: Sequence[Fired]) -> None:
+        """Publish the notes."""
+        for one in fired:
+            self._report(one)
+
     def _report(self, fired: Fired) -> None:
-        """Note what a person should know: what was not sent, and why."""
         name, number = fired.schedule.name, fired.schedule.id
         if fired.problem is not None:
             text = f"schedule {name}: paused, because its next slot is unknown: {fired.problem}"

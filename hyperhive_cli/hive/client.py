@@ -4,11 +4,11 @@ The counterpart of `harness.client.LocalClient`; it reads what the agents' machi
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext
 from types import TracebackType
 from typing import Any, Self
 
-from hyperhive_cli.core.errors import RefusedError, UnknownError
+from hyperhive_cli.core.errors import UnknownError
 from hyperhive_cli.core.statistics import EndedTurn
 from hyperhive_cli.hive import fleet
 from hyperhive_cli.hive.address import pattern_to_like
@@ -16,7 +16,6 @@ from hyperhive_cli.hive.database import Connection, open_hive
 from hyperhive_cli.hive.inbox import HiveInbox
 from hyperhive_cli.store.ended import ENDED_COLUMNS, row_to_turn
 from hyperhive_cli.store.messages import Message, Sent, View
-from hyperhive_cli.store.schedules import Schedules
 
 
 class HiveClient:
@@ -95,10 +94,9 @@ class HiveClient:
         """Open the inbox."""
         return nullcontext(self._inbox())
 
-    def schedules(self, *, changes: bool = False) -> "AbstractContextManager[Schedules]":
-        """Raise RefusedError: a hive keeps no schedules."""
-        which = "changed" if changes else "kept"
-        raise RefusedError(f"schedules are not {which} in a hive", "have cron run `hyperhive send --hive URL …`")
+    def schedules(self, *, changes: bool = False) -> nullcontext[HiveInbox]:  # noqa: ARG002 - both in one
+        """Open the agent's schedules."""
+        return nullcontext(self._inbox())
 
     def ends(self) -> nullcontext[HiveInbox]:
         """Open the inbox to wait for the end of a message."""

@@ -11,6 +11,7 @@ from hyperhive_cli.core.status import Status
 from hyperhive_cli.hive.address import pattern_to_like
 from hyperhive_cli.hive.database import Connection
 from hyperhive_cli.hive.owner_sql import NOW_MS
+from hyperhive_cli.hive.schedules import schedules_by_agent
 from hyperhive_cli.hive.schema import CHANNEL, MACHINES, OPERATORS
 from hyperhive_cli.store.events import PAGE_BYTES, PAGE_ROWS, rows_to_events
 from hyperhive_cli.store.report import empty_status
@@ -40,7 +41,8 @@ def look(connection: "Connection", pattern: str = "*") -> list[dict[str, Any]]:
            WHERE a.name LIKE %s ORDER BY a.name COLLATE "C\"""".encode(),
         (pattern_to_like(pattern),),
     ).fetchall()
-    return [_row_to_status(row) for row in rows]
+    schedules = schedules_by_agent(connection, pattern)
+    return [_row_to_status(row) | {"schedules": schedules.get(row[0], [])} for row in rows]
 
 
 def _row_to_status(row: Sequence[Any]) -> dict[str, Any]:

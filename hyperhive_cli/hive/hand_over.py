@@ -5,6 +5,7 @@ from functools import partial
 
 from hyperhive_cli.claude.prompt import WAKEUP_SENDER
 from hyperhive_cli.core.errors import RefusedError
+from hyperhive_cli.core.schedules import Schedule
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.hive import owner_sql
 from hyperhive_cli.hive.connection import TrioConnection
@@ -85,8 +86,10 @@ class HandOver:
     async def send_unsynced(self) -> bool:
         """Put the messages that were sent to this machine, past the hive, into the hive; return True if there were any.
 
-        One that the hive refuses is kept here as dead. Raises StoreError.
+        One that the hive refuses is kept here as dead. Schedules that were added here move there as well. Raises
+        StoreError.
         """
+        await self._send_schedules()
         unsynced = self._local_inbox.unsynced()
         planned = {one.id for one in self._local_inbox.planned()} if unsynced else set()
         has_sent = False
@@ -94,6 +97,18 @@ class HandOver:
             answer = await self._connection.call(partial(self._send_on, message, planned=message.id in planned))
             has_sent = self._record(message, answer) or has_sent
         return has_sent
+
+    async def _send_schedules(self) -> None:
+        for schedule in self._local_inbox.schedules():
+            if await self._connection.call(partial(self._take_in, schedule)):
+                self._local_inbox.remove_schedule(schedule.name)
+            elif not schedule.paused:
+                self._local_inbox.pause_schedule(schedule.name, now_ms=self._bus.now_ms())
+                name = schedule.name
+                self._bus.note(f"the hive has another schedule {name}: the one of this machine is paused", "error")
+
+    def _take_in(self, schedule: Schedule, connection: "Connection") -> bool:
+        return self._in_hive(connection).take_in_schedule(schedule)
 
     def _record(self, message: Message, answer: Sent | RefusedError) -> bool:
         """Record the hive's answer in the local inbox; return True if the hive took the message."""

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from hyperhive_cli.core.agent_report import row_to_fields
-from hyperhive_cli.hive.database import Connection, translated_errors
 from hyperhive_cli.hive.owner_sql import NOW_MS, TURN_COLUMNS
+from hyperhive_cli.hive.schedules import HiveSchedules
 from hyperhive_cli.hive.schema import CHANNEL
 from hyperhive_cli.store.messages import (
     COLUMNS,
@@ -29,15 +29,10 @@ from hyperhive_cli.store.schema import ENDED, LISTED, PAST, in_states
 _NEWS = f"pg_notify('{CHANNEL}', 'm:' || agent)"
 
 
-class HiveInbox(MessageQueue):
-    """An agent's inbox in the hive."""
+class HiveInbox(HiveSchedules, MessageQueue):
+    """An agent's inbox in the hive, and its schedules."""
 
     where_it_runs = ", on its machine"
-
-    def __init__(self, connection: "Connection", url: str, agent: str) -> None:
-        self._connection = connection
-        self._url = url
-        self._agent = agent
 
     def take_in(self, message: Message, *, planned: bool = False, replaces: bool = False) -> Sent:
         """Store a message that a machine has received or planned; if it was handed over before, return that one.
@@ -105,14 +100,9 @@ class HiveInbox(MessageQueue):
         return [row_to_fields(TURN_COLUMNS, row) for row in rows]
 
     @contextmanager
-    def _changing(self) -> Iterator[None]:
-        with translated_errors(self._url), self._connection.transaction():
-            yield
-
-    @contextmanager
     def _sending(self) -> Iterator[int]:
-        """Count a message; this locks the agent's row, so that another sender of the same key waits here."""
-        with self._changing():
+        """Count a message, and lock as `_changing`: another sender of the same key waits here."""
+        with self._transaction():
             rows = self._all(
                 """INSERT INTO hyperhive.agent(name, last_message) VALUES (%(agent)s, 1)
                    ON CONFLICT (name) DO UPDATE SET last_message = agent.last_message + 1 RETURNING last_message"""
@@ -157,6 +147,13 @@ class HiveInbox(MessageQueue):
             **values,
         )
 
+    def _put_scheduled(self, message: Message) -> int | None:
+        self._free_keys(message)
+        if self._find("key", message.key) is not None:
+            return None
+        with self._sending() as number:
+            return self._insert(number, message)
+
     def _waiting(self) -> list[tuple[int, float]]:
         return self._all(
             f"""SELECT id, coalesce(place, id) FROM hyperhive.inbox
@@ -165,7 +162,3 @@ class HiveInbox(MessageQueue):
 
     def _newest(self) -> int:
         return int(self._all("SELECT last_message FROM hyperhive.agent WHERE name = %(agent)s")[0][0])
-
-    def _all(self, query: str, **values: object) -> list[tuple[Any, ...]]:
-        with translated_errors(self._url):
-            return self._connection.execute(query.encode(), {"agent": self._agent, **values}).fetchall()

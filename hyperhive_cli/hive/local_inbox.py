@@ -19,6 +19,7 @@ from hyperhive_cli.hive.owner_sql import TURN_COLUMNS, Backlog
 from hyperhive_cli.store.facts import put_fact
 from hyperhive_cli.store.inbox import Inbox, Lease, open_inbox
 from hyperhive_cli.store.messages import Message
+from hyperhive_cli.store.schedules import Fired
 
 TURNS_AT_ONCE = 200
 
@@ -85,6 +86,10 @@ class LocalInbox(Inbox):
         if self._at_work is None or self.has_lost_track():
             return None
         return self._lease(boot, model, now_ms=now_ms, only=self._at_work.id)
+
+    def fire_schedules(self, now_ms: int) -> list[Fired]:  # noqa: ARG002 - as of Inbox
+        """Send nothing: the schedules are the hive's, and those of this file move there."""
+        return []
 
     @property
     def needed(self) -> int | None:

@@ -4,7 +4,7 @@ While the hive cannot be reached, the running turn goes on until the lease is ne
 on this machine's disk. An agent that another machine has taken over is not touched any more.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -13,6 +13,7 @@ from typing import Protocol
 import trio
 
 from hyperhive_cli.agent.config import Account
+from hyperhive_cli.agent.schedule_keeper import FiredNotes
 from hyperhive_cli.agent.session import request_new_session
 from hyperhive_cli.core.errors import AgentConflictError, RefusedError, StoreError
 from hyperhive_cli.core.events import BusEvent, StatusChanged, TurnEnd, TurnStart, TurnStateChanged
@@ -27,6 +28,7 @@ from hyperhive_cli.hive.lease import LeaseAction, LeaseClock, Sighting
 from hyperhive_cli.hive.local_inbox import LocalInbox
 from hyperhive_cli.hive.owner_sql import AccountState, AgentLease, Backlog, FencedError
 from hyperhive_cli.hive.reporter import Report, Reporter
+from hyperhive_cli.hive.schedule_keeper import HiveScheduleKeeper
 from hyperhive_cli.hive.shared_account import AccountWait, SharedAccount
 from hyperhive_cli.hive.shipper import RETRY_S, Shipper
 
@@ -78,6 +80,7 @@ class Member:
         self._has_slot = False
         self._refusal: str | None = None  # the last one noted
         self._shipper = Shipper(bus, connection, self.shared_account, self._take_note)
+        self.schedule_keeper = HiveScheduleKeeper(url, connection, FiredNotes(bus))
         self._acquired = trio.Event()
         self._given_up = trio.Event()
         self._reporter = Reporter(connection, report, self.shared_account)
@@ -177,6 +180,7 @@ class Member:
         await self._sync(found.lease)
         for message in await self._connection.call(partial(owner_sql.recover, lease=found.lease)):
             self._bus.note(f"message {message.id} is {message.state} again: {message.reason}", "warning")
+        await self.schedule_keeper.fire(found.lease)  # what was missed is part of a drain
         self.lease, self._may_have_messages = found.lease, True
         self._given_up = trio.Event()
         self._acquired.set()
@@ -296,15 +300,16 @@ class Member:
                 if self.lease is None:
                     continue
                 async with trio.open_nursery() as while_ours:
-                    while_ours.start_soon(self._ship_events, self.lease)
+                    while_ours.start_soon(self._until_lost, self._shipper.run, self.lease)
+                    while_ours.start_soon(self._until_lost, self.schedule_keeper.run, self.lease)
                     while_ours.start_soon(self._leave_when_wanted, self.lease)
                     while_ours.start_soon(self._forget_ended, self.lease)
                     await self._given_up.wait()
                     while_ours.cancel_scope.cancel()
 
-    async def _ship_events(self, lease: AgentLease) -> None:
+    async def _until_lost(self, work: Callable[[AgentLease], Awaitable[None]], lease: AgentLease) -> None:
         try:
-            await self._shipper.run(lease)
+            await work(lease)
         except FencedError:
             self.lost()
 

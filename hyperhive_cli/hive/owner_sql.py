@@ -230,6 +230,18 @@ def count_backlog(connection: "Connection", lease: AgentLease) -> Backlog:
     return Backlog(*row)
 
 
+def lock_owned(connection: "Connection", lease: AgentLease) -> int:
+    """Lock the agent's row until the transaction ends; return the time (Unix ms). Raises FencedError."""
+    row = connection.execute(
+        f"""SELECT {NOW_MS} FROM hyperhive.agent
+            WHERE name = %(agent)s AND owner = %(owner)s AND epoch = %(epoch)s FOR NO KEY UPDATE""".encode(),
+        lease.fence,
+    ).fetchone()
+    if row is None:
+        raise FencedError
+    return int(row[0])
+
+
 def unlease_messages(connection: "Connection", lease: AgentLease) -> None:
     """Undo the leasing of messages of this epoch that never reached their machine. Fenced."""
     connection.execute(

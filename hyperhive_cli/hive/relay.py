@@ -24,6 +24,7 @@ from hyperhive_cli.hive.member import Member, Steering
 from hyperhive_cli.hive.owner_sql import BACKLOG, NOW_MS, Backlog
 from hyperhive_cli.hive.reporter import Report
 from hyperhive_cli.hive.retention import STEP_EVERY_S, STEP_PAUSE_S, keep_history
+from hyperhive_cli.hive.schedules import IS_DUE
 from hyperhive_cli.hive.schema import CHANNEL
 
 POLL_S = 5.0
@@ -163,12 +164,14 @@ class Relay:
         names, asked = list(self._members), steady_s()
         found, moved = await self._listener.call(lambda connection: poll(connection, names, self._owner))
         await self._apply_account_states()
-        for name, until, is_due, is_free, *backlog in found:
+        for name, until, is_due, is_free, has_slot, *backlog in found:
             member = self._members.get(name)
             if member is None:
                 continue
             member.saw_lease(until, asked)
             member.counted(Backlog(*backlog), is_due=is_due)
+            if has_slot:
+                member.schedule_keeper.slot_due()
             if is_free and member.lease is None:
                 member.may_acquire()
         for name in moved:
@@ -183,7 +186,8 @@ def poll(connection: "Connection", names: list[str], owner: str) -> tuple[list[t
         f"""SELECT name, until,
                coalesce(min(not_before) FILTER (WHERE state = 'ready' AND NOT idle) <= {NOW_MS}, false),
                (owner IS NULL OR until < clock_timestamp()) AND coalesce(wanted, %(owner)s) = %(owner)s
-               AND NOT coalesce((SELECT draining FROM hyperhive.machine m WHERE m.name = %(owner)s), false), {BACKLOG}
+               AND NOT coalesce((SELECT draining FROM hyperhive.machine m WHERE m.name = %(owner)s), false),
+               EXISTS (SELECT FROM hyperhive.schedule s WHERE s.agent = agent.name AND {IS_DUE}), {BACKLOG}
            FROM hyperhive.agent LEFT JOIN hyperhive.inbox ON agent = name AND state IN ('ready', 'held')
            WHERE name = ANY(%(names)s) GROUP BY name""".encode(),
         {"names": names, "owner": owner},

@@ -365,4 +365,48 @@ HIVE: tuple[str, ...] = (
     -- A message that waits while too little of the account's plan is left, which its machine knows.
     ALTER TABLE hyperhive.inbox ADD COLUMN idle boolean NOT NULL DEFAULT false;
     """,
+    r"""
+    -- Messages that are sent again and again, by the machine that runs the agent: as `schedules` of the state folder.
+    CREATE TABLE hyperhive.schedule(
+        agent text NOT NULL REFERENCES hyperhive.agent(name) ON DELETE CASCADE,
+        -- Above those of a machine's own: both are part of the keys of messages.
+        id bigint GENERATED ALWAYS AS IDENTITY (START WITH 1000000) PRIMARY KEY,
+        name text NOT NULL,
+        expression text NOT NULL,
+        zone text NOT NULL,
+        sender text NOT NULL,
+        body text NOT NULL,
+        raw boolean NOT NULL,
+        missed text NOT NULL CHECK (missed IN ('skip', 'once', 'all')),
+        overlap text NOT NULL CHECK (overlap IN ('skip', 'queue')),
+        jitter_s integer NOT NULL,
+        adopted text,
+        paused boolean NOT NULL,
+        next_slot bigint,                         -- Unix ms, as all moments here; NULL: none
+        last_slot bigint,
+        last_skipped bigint,
+        fired bigint NOT NULL,
+        skipped bigint NOT NULL,
+        created bigint NOT NULL,
+        changed bigint NOT NULL,
+        UNIQUE (agent, name)
+    );
+    ALTER TABLE hyperhive.schedule ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY machines ON hyperhive.schedule TO hyperhive_machine
+        USING (agent LIKE ANY ((SELECT hyperhive.patterns())::text[]));
+    CREATE POLICY operators ON hyperhive.schedule TO hyperhive_operator USING (true);
+    GRANT SELECT, INSERT ON hyperhive.schedule TO hyperhive_machine, hyperhive_operator;
+    GRANT UPDATE, DELETE ON hyperhive.schedule TO hyperhive_operator;
+    GRANT UPDATE (expression, zone, sender, body, raw, missed, overlap, jitter_s, paused, next_slot, last_slot,
+        last_skipped, fired, skipped, changed) ON hyperhive.schedule TO hyperhive_machine;
+
+    CREATE FUNCTION hyperhive.remove_schedule(of_agent text, of_id bigint) RETURNS void LANGUAGE sql SECURITY DEFINER
+        SET search_path = pg_catalog
+        AS $$ DELETE FROM hyperhive.schedule WHERE agent = of_agent AND id = of_id AND (
+            of_agent LIKE ANY (hyperhive.patterns())
+            OR has_table_privilege(session_user, 'hyperhive.schedule', 'DELETE')
+        ) $$;
+    REVOKE EXECUTE ON FUNCTION hyperhive.remove_schedule FROM PUBLIC;
+    GRANT EXECUTE ON FUNCTION hyperhive.remove_schedule TO hyperhive_machine, hyperhive_operator;
+    """,
 )

@@ -109,7 +109,7 @@ def test_errors_say_what_is_wrong_and_no_password(server: Server, database: Data
 
 TABLES = (
     "agent", "shipped", "report", "inbox", "event", "event_0", "event_1", "turn", "account", "machine", "placement",
-    "version", "segment", "retention",
+    "version", "segment", "retention", "schedule",
 )  # fmt: skip
 
 

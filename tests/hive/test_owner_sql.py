@@ -171,7 +171,7 @@ def test_a_held_message_waits_for_a_person(database: Database) -> None:
         )
         assert owner_sql.lease_message(a, lease) == (None, Backlog(0, None, 1))
         ((name, _, *asked),), moved = relay.poll(a, ["bee"], "a")
-        assert (name, asked, moved) == ("bee", [False, False, 0, None, 1, None], set())
+        assert (name, asked, moved) == ("bee", [False, False, False, 0, None, 1, None], set())
         assert owner_sql.recover(a, lease, own=True) == []
         (found,) = fleet.look(a)
         assert (found["unread"], found["held"], found["dead"]) == (0, 1, 0)

@@ -58,7 +58,7 @@ HOMES = {
         feed.archiver feed.bus feed.history
         agent.compactor agent.control agent.credentials agent.loop agent.maintenance agent.parts
         agent.prewarm agent.refresh agent.retrying_writer agent.schedule_keeper agent.turn agent.wait_keeper
-        hive.connection hive.member hive.relay hive.reporter hive.shipper
+        hive.connection hive.member hive.relay hive.reporter hive.schedule_keeper hive.shipper
         harness.daily_report harness.display harness.hook harness.host harness.login harness.login_session harness.run
         harness.slots harness.stopping harness.web_panel
         doctor.agent cli.demo cli.doctor cli.host cli.login_here cli.run
