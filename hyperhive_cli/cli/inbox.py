@@ -13,7 +13,7 @@ from hyperhive_cli.cli.tables import is_piped, no_header_option, print_piped, pr
 from hyperhive_cli.cli.width import columns
 from hyperhive_cli.core import text
 from hyperhive_cli.core.errors import HyperhiveError, RefusedError, UsageError
-from hyperhive_cli.render.inbox_table import PIPED_MESSAGE, messages_to_spans, messages_to_values
+from hyperhive_cli.render.inbox_table import PIPED_MESSAGE, held_for_plan, messages_to_spans, messages_to_values
 from hyperhive_cli.render.turn_words import ended_words, moment
 from hyperhive_cli.store.messages import WHOLE, Message, View
 
@@ -60,6 +60,9 @@ def list_messages(invocation: Invocation, *, ended: bool, as_json: bool, no_head
         for message in messages:
             print_json(message.to_dict())
         return
+    if any(one.idle and one.state == "ready" for one in messages):
+        with invocation.client() as client:
+            messages = held_for_plan(messages, client.status()["idle_until"])
     if is_piped():
         print_piped(PIPED_MESSAGE, messages_to_values(messages, now), no_header=no_header)
     elif messages:

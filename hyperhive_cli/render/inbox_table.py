@@ -55,6 +55,17 @@ def _values(message: Message, place: str | None, now: float) -> list[object]:
     return [message.id, state, when, message.sender, message.body, message.attempts, message.reason]
 
 
+def held_for_plan(messages: Sequence[Message], idle_until: int | None) -> list[Message]:
+    """Return the messages as they may run: idle ones not before this moment (Unix s), with the reason."""
+    start = (idle_until or 0) * 1000
+    return [
+        one._replace(not_before=start, reason="idle: too little of the plan is left (hyperhive quota)")
+        if one.idle and one.state == "ready" and one.not_before < start
+        else one
+        for one in messages
+    ]
+
+
 def state_of_message(message: Message, now: float) -> str:
     """Return a message's state in a person's word: one that is ready waits, or is for later."""
     if message.state == "ready" and message.not_before > now * 1000:

@@ -10,8 +10,8 @@ import { initialConnection } from "../../../hyperhive_cli/web/static/js/connecti
 import { Drafts } from "../../../hyperhive_cli/web/static/js/drafts.js";
 import { money, span, when } from "../../../hyperhive_cli/web/static/js/figures.js";
 import { nowOf } from "../../../hyperhive_cli/web/static/js/now.js";
-import { budgetBars, chartsOf, fateOf, newestOf, outcomesWords } from "../../../hyperhive_cli/web/static/js/figures_of_turns.js";
-import { isEditable, metaOf, moved, reasonOf, replaced, sectionsOf, targetOf } from "../../../hyperhive_cli/web/static/js/queue.js";
+import { budgetBars, chartsOf, fateOf, newestOf, outcomesWords, planBars } from "../../../hyperhive_cli/web/static/js/figures_of_turns.js";
+import { heldForPlan, isEditable, metaOf, moved, reasonOf, replaced, sectionsOf, targetOf } from "../../../hyperhive_cli/web/static/js/queue.js";
 import { FrameReader } from "../../../hyperhive_cli/web/static/js/sse.js";
 import { newsOf, triaged } from "../../../hyperhive_cli/web/static/js/triage.js";
 import { isOk, outcomeSign, setVocabulary, statusWords } from "../../../hyperhive_cli/web/static/js/vocabulary.js";
@@ -291,11 +291,37 @@ test("a chart without a value says so, and another shows its newest one", () => 
 
 test("a budget is a bar for each limit, and figures without one", () => {
   const budget = { limits: { day_cost: 10, turn_tokens: 1000 }, today: { cost_usd: 10.04, limit_usd: 10 }, turn: { tokens: 250 } };
-  const words = ({ name, used, limit, share }) => [name, used, limit, share];
+  const words = ({ name, used, rest, share }) => [name, used, rest, share];
   assert.deepEqual(budgetBars({ budget, today: { input_tokens: 3_100_000 } }).map(words), [
-    ["Today", "$10.04", "$10", 1],
-    ["Tokens of this turn", "250", "1k", 0.25],
+    ["Today", "$10.04", " of $10", 1],
+    ["Tokens of this turn", "250", " of 1k", 0.25],
     ["Tokens today", "3.1M", "", null],
   ]);
   assert.deepEqual(budgetBars({ today: { cost_usd: 4.12 } }).map(words)[0], ["Today", "$4.12", "", null]);
+});
+
+test("a plan is a bar for each window that has not reset, with what the pace leads to", () => {
+  const now = new Date(2026, 10, 23, 16, 0).getTime();
+  const at = (/** @type {number} */ minutes) => now / 1000 + minutes * 60;
+  const five = { window: "five_hour", name: "5h", used: 0.62, resets_at: at(130), reserved: 0.2 };
+  const week = { window: "seven_day", name: "week", used: 0.4, resets_at: at(3 * 1440), reserved: null };
+  const words = (/** @type {Record<string, any>} */ forecast) => planBars({ quota: [{ ...five, forecast }] }, now)[0].more;
+  const [first, second] = planBars({ quota: [{ ...five, forecast: null }, { ...week, forecast: null }] }, now);
+  assert.deepEqual([first.name, first.used, first.rest, first.share], ["Plan, 5 hours", "62 %", " · resets 18:10", 0.62]);
+  assert.deepEqual([second.name, second.rest, second.more], ["Plan, week", " · resets Thu 16:00", ""]);
+  assert.equal(words(null), "20 % reserved");
+  assert.equal(words({ low: 0.71, high: 0.84, full_from: null, full_until: null }), "At this pace 71 to 84 % at the reset · 20 % reserved");
+  assert.equal(words({ low: 0.9, high: 1.2, full_from: at(60), full_until: null }), "Used up from 17:00 on at the earliest · 20 % reserved");
+  assert.equal(words({ low: 1.1, high: 1.2, full_from: at(60), full_until: at(75) }), "Used up between 17:00 and 17:15 · 20 % reserved");
+  assert.deepEqual(planBars({ quota: [{ ...five, resets_at: at(-1) }] }, now), []);
+  assert.deepEqual(planBars({}, now), []);
+});
+
+test("idle messages wait for the plan among those that are scheduled, and others pass them", () => {
+  const now = 1_000_000;
+  const messages = [{ id: 1, state: "ready", idle: true, not_before: 0, deliveries: 1 }, { id: 2, state: "ready", not_before: 0 }];
+  const parts = sectionsOf(heldForPlan(messages, 2_000), now);
+  assert.deepEqual([parts.scheduled.map(({ id }) => id), parts.waiting.map(({ id }) => id)], [[1], [2]]);
+  assert.match(metaOf(parts.scheduled[0], "scheduled", now), / #1 · waits for the plan$/u);
+  assert.deepEqual(sectionsOf(heldForPlan(messages, null), now).waiting.map(({ id }) => id), [1, 2]);
 });

@@ -63,9 +63,11 @@ export function turnWords(turn, now) {
 }
 
 /**
- * Return what is spent of each limit, and figures that have none: their words, share from 0 to 1 or null.
- * @param {Record<string, any>} state @returns {{name: string, used: string, limit: string, share: number | null}[]}
+ * What is used of something: `rest` follows the figure, `more` stands below; share from 0 to 1, null: it has no limit.
+ * @typedef {{name: string, used: string, rest: string, more: string, share: number | null}} Bar
  */
+
+/** Return what is spent of each limit, and figures that have none. @param {Record<string, any>} state @returns {Bar[]} */
 export function budgetBars(state) {
   const { limits = {}, today = {}, turn } = state.budget ?? {};
   const all = state.today ?? {};
@@ -79,7 +81,34 @@ export function budgetBars(state) {
   return bars.filter((one) => one !== null);
 }
 
-/** @param {string} name @param {number} used @param {number | null} limit @param {(value: number) => string} form */
+/** @param {string} name @param {number} used @param {number | null} limit @param {(value: number) => string} form @returns {Bar} */
 function bar(name, used, limit, form) {
-  return { name, used: form(used), limit: limit ? form(limit) : "", share: limit ? Math.min(1, used / limit) : null };
+  const rest = limit ? ` of ${form(limit)}` : "";
+  return { name, used: form(used), rest, more: "", share: limit ? Math.min(1, used / limit) : null };
+}
+
+const PLANS = { five_hour: "Plan, 5 hours", seven_day: "Plan, week" };
+
+/**
+ * Return a bar for each window of the account's plan that has not reset yet: 62 % · resets 18:10.
+ * @param {Record<string, any>} state @param {number} now Unix ms @returns {Bar[]}
+ */
+export function planBars(state, now) {
+  const windows = (Array.isArray(state.quota) ? state.quota : []).filter((one) => count(one.resets_at) * 1000 > now);
+  return windows.map((one) => ({
+    name: PLANS[/** @type {keyof typeof PLANS} */ (one.window)] ?? `Plan, ${string(one.name)}`,
+    used: `${Math.round(one.used * 100)} %`,
+    rest: ` · resets ${when(one.resets_at * 1000, now)}`,
+    more: [forecastWords(one.forecast, now), one.reserved ? `${Math.round(one.reserved * 100)} % reserved` : ""].filter(Boolean).join(" · "),
+    share: Math.min(1, one.used),
+  }));
+}
+
+/** What the present pace leads to. @param {Record<string, any> | null} forecast @param {number} now Unix ms */
+function forecastWords(forecast, now) {
+  if (!forecast) return "";
+  const [first, last] = [number(forecast.full_from), number(forecast.full_until)];
+  if (first !== null) return `Used up ${last === null ? "from" : "between"} ${when(first * 1000, now)} ${last === null ? "on at the earliest" : `and ${when(last * 1000, now)}`}`;
+  const [low, high] = [Math.round(forecast.low * 100), Math.round(forecast.high * 100)];
+  return `At this pace ${low < high ? `${low} to ` : ""}${high} % at the reset`;
 }

@@ -4,7 +4,7 @@ import { errorWords } from "./composer.js";
 import { find, setText } from "./dom.js";
 import { Later } from "./later.js";
 import { PastList } from "./past_list.js";
-import { moved, replaced, sectionsOf, targetOf } from "./queue.js";
+import { heldForPlan, moved, replaced, sectionsOf, targetOf } from "./queue.js";
 import { makeDraggable } from "./queue_drag.js";
 import { QueueItem } from "./queue_item.js";
 import { Undo } from "./queue_undo.js";
@@ -78,7 +78,7 @@ export class Inbox {
   draw() {
     if (find(".queue.waiting ul", this.root).classList.contains("dragging")) return;
     const now = Date.now();
-    const parts = sectionsOf(this.messages, now);
+    const parts = this.sections(now);
     const there = new Set(SECTIONS.flatMap((section) => parts[section].map(({ id }) => Number(id))));
     for (const [id, item] of this.items) if (!there.has(id) && !item.isEditing) this.remove(id, item);
     for (const section of SECTIONS) this.drawSection(section, parts[section], now);
@@ -86,6 +86,11 @@ export class Inbox {
     const isEmpty = SECTIONS.every((section) => !parts[section].length);
     const more = this.hasMore ? "The first 100 are shown; hyperhive inbox lists all." : "";
     if (!this.words.classList.contains("bad")) setText(this.words, isEmpty && !this.items.size ? "Nothing waits." : more);
+  }
+
+  /** @param {number} now */
+  sections(now) {
+    return sectionsOf(heldForPlan(this.messages, this.state.idle_until), now);
   }
 
   /** @param {Section} section @param {Message[]} messages @param {number} now */
@@ -201,7 +206,7 @@ export class Inbox {
   }
 
   ids() {
-    return sectionsOf(this.messages, Date.now()).waiting.map((one) => Number(one.id));
+    return this.sections(Date.now()).waiting.map((one) => Number(one.id));
   }
 
   /** Move a message to a place among those that wait, and say where it is. @param {number} id @param {number} at */

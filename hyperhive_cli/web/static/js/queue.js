@@ -17,6 +17,16 @@ export const VERBS = {
 };
 
 /**
+ * Return the messages as they may run: idle ones not before this moment, in which too little of the plan is left.
+ * @param {Message[]} messages @param {unknown} idleUntil Unix s, null: now @returns {Message[]}
+ */
+export function heldForPlan(messages, idleUntil) {
+  const start = (number(idleUntil) ?? 0) * 1000;
+  const isHeld = (/** @type {Message} */ one) => one.state === "ready" && one.idle === true && count(one.not_before) < start;
+  return messages.map((one) => (isHeld(one) ? { ...one, not_before: start, deliveries: 0, forPlan: true } : one));
+}
+
+/**
  * Sort messages, which are in the queue's order, into the parts of the inbox; one that runs is in the now bar.
  * @param {Message[]} messages @param {number} now Unix ms @returns {Record<Section, Message[]>}
  */
@@ -53,12 +63,13 @@ export function nameOf(message) {
 export function metaOf(message, section, now) {
   const age = span((now - (number(message.created) ?? now)) / 1000);
   const name = nameOf(message);
-  if (section === "scheduled") return [when(message.not_before, now), name].join(" · ");
+  const idle = message.idle ? (message.forPlan ? "waits for the plan" : "idle") : "";
+  if (section === "scheduled") return [when(message.not_before, now), name, idle].filter(Boolean).join(" · ");
   const tries = count(message.deliveries);
   const left = (count(message.not_before) - now) / 1000;
   const again = tries && section === "waiting" ? `${ordinal(tries + 1)} try${left > 0 ? ` in ${clock(Math.ceil(left))}` : ""}` : "";
   const tried = section === "dead" && tries ? `${tries === 1 ? "1 try" : `${tries} tries`}` : "";
-  return [name, again || tried || age, message.edited ? "edited" : ""].filter(Boolean).join(" · ");
+  return [name, again || tried || age, message.edited ? "edited" : "", idle].filter(Boolean).join(" · ");
 }
 
 /** Why it is held or dead, or waits. @param {Message} message */

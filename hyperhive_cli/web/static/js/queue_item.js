@@ -74,7 +74,8 @@ export class QueueItem {
 
   verbs() {
     if (this.isReadOnly) return [];
-    return VERBS[this.section].filter((verb) => verb !== "edit" || isEditable(this.message));
+    const cannot = { edit: !isEditable(this.message), now: this.message.forPlan === true };
+    return VERBS[this.section].filter((verb) => !cannot[/** @type {keyof typeof cannot} */ (verb)]);
   }
 
   draw() {

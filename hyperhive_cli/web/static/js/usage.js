@@ -3,12 +3,12 @@
 import { pageOf } from "./agents.js";
 import { chartElement } from "./charts.js";
 import { find, h, setText } from "./dom.js";
-import { budgetBars, chartsOf, fateOf, outcomesWords, turnWords } from "./figures_of_turns.js";
+import { budgetBars, chartsOf, fateOf, outcomesWords, planBars, turnWords } from "./figures_of_turns.js";
 import { count } from "./text.js";
 
 /** @import { AgentState } from "./agent_state.js" */
 /** @import { Api } from "./api.js" */
-/** @import { Fate, Turn } from "./figures_of_turns.js" */
+/** @import { Bar, Fate, Turn } from "./figures_of_turns.js" */
 
 const MOST_TURNS = 30;
 const NEARLY_USED = 0.8;
@@ -43,7 +43,7 @@ export class Usage {
 
   /** @param {AgentState} state */
   drawBudget(state) {
-    const bars = budgetBars(state);
+    const bars = [...budgetBars(state), ...planBars(state, Date.now())];
     const key = JSON.stringify(bars);
     this.change.hidden = !(state.running && !state.hive && state.budget?.today?.limit_usd);
     if (key === this.drawnBars) return;
@@ -114,13 +114,14 @@ export class Usage {
   }
 }
 
-/** @param {ReturnType<typeof budgetBars>[number]} bar */
-function barElement({ name, used, limit, share }) {
+/** @param {Bar} bar */
+function barElement({ name, used, rest, more, share }) {
   const isFull = share === 1;
-  const words = h("span", "", h("b", isFull ? "bad" : "", used), limit && ` of ${limit}`);
+  const words = h("span", "", h("b", isFull ? "bad" : "", used), rest);
   if (share === null) return h("div", "bud num", h("span", "soft", name), words);
   const fill = h("i", "");
   fill.style.width = `${Math.round(share * 100)}%`;
   const look = isFull ? "meter full" : share >= NEARLY_USED ? "meter warm" : "meter";
-  return h("div", "bud num", h("span", "soft", name), words, h("span", { class: look, "aria-hidden": "true" }, fill));
+  const meter = h("span", { class: look, "aria-hidden": "true" }, fill);
+  return h("div", "bud num", h("span", "soft", name), words, meter, ...(more ? [h("span", "quiet more", more)] : []));
 }
