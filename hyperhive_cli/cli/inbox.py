@@ -75,6 +75,8 @@ def list_messages(invocation: Invocation, *, ended: bool, as_json: bool, no_head
 def _why(message: Message) -> str:
     wait_s = (message.not_before - now_ms()) / 1000
     reasons = [message.reason or ""] if message.state in {"dead", "held", "ready"} else []
+    if message.state == "ready" and message.idle:
+        reasons.append("idle")
     if message.state == "ready" and wait_s > 0:
         reasons.append(f"in {text.duration(wait_s)}")
     return ", ".join(filter(None, reasons))

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hyperhive_cli.core import text
-from hyperhive_cli.render.status_rows import BAR_CELLS, Row, Span
+from hyperhive_cli.render.status_rows import BAR_CELLS, Row
 from hyperhive_cli.render.table import meter
 from hyperhive_cli.transcript.quota_words import forecast_words, name_of, quota_style, reserve_words
 
@@ -12,20 +12,17 @@ PIPED_WINDOW = ("window", "used", "resets", "seen", "reserved", "low", "high", "
 
 
 def quota_to_rows(quota: Sequence[Mapping[str, Any]], now: float, *, plain: bool = False) -> list[Row]:
-    """Return a row for each window of the plan; `now` is Unix seconds."""
-    return [(name_of(window), _window(window, now, plain=plain)) for window in quota]
+    """Return two rows for each window of the plan: what is used, and what is to come; `now` is Unix seconds."""
+    return [row for window in quota for row in _window(window, now, plain=plain)]
 
 
-def _window(window: Mapping[str, Any], now: float, *, plain: bool) -> list[Span]:
+def _window(window: Mapping[str, Any], now: float, *, plain: bool) -> Iterator[Row]:
     bar = [] if plain else meter(min(1.0, window["used"]), BAR_CELLS)
-    words = [
-        f"resets {text.ahead(window['resets_at'], now)}",
-        forecast_words(window, now),
-        reserve_words(window),
-        f"seen {text.ago(max(0.0, now - window['seen']))}",
-    ]
     used = f"{text.percent(window['used']):>4}"
-    return [*bar, (used, quota_style(window)), (f"  {' · '.join(filter(None, words))}", "")]
+    known = f"resets {text.ahead(window['resets_at'], now)} · seen {text.ago(max(0.0, now - window['seen']))}"
+    yield name_of(window), [*bar, (used, quota_style(window)), (f"  {known}", "")]
+    if more := " · ".join(filter(None, (forecast_words(window, now), reserve_words(window)))):
+        yield "", [(more, "quiet")]
 
 
 def quota_to_values(quota: Sequence[Mapping[str, Any]]) -> Iterator[list[object]]:

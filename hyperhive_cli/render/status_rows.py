@@ -14,7 +14,7 @@ from hyperhive_cli.render.figures import money, tokens_in
 from hyperhive_cli.render.table import cells, cut, meter
 from hyperhive_cli.render.turn_words import ended_words
 from hyperhive_cli.transcript.endings import STYLES, sign_of
-from hyperhive_cli.transcript.limit_words import limit_style, limit_words, open_limits
+from hyperhive_cli.transcript.limit_words import NEWS, limit_style, limit_words, open_limits
 from hyperhive_cli.transcript.quota_words import open_quota, quota_words
 from hyperhive_cli.transcript.state_words import silence_words, state_line, state_of
 from hyperhive_cli.transcript.status_words import status_words
@@ -193,7 +193,7 @@ def _limits(
 ) -> list[Row]:
     """Return a row for each of the account's limits that has not reset yet, but for what the plan's row says."""
     told = {window["window"] for window in open_quota(quota, now)}
-    news = [one for one in open_limits(limits, now) if one.get("type") not in told or limit_style(one)]
+    news = [one for one in open_limits(limits, now) if one.get("type") not in told or one["status"] in NEWS]
     found = [(limit_words(limit, now), limit_style(limit)) for limit in news]
     return [("" if position else "limits", [span]) for position, span in enumerate(found)]
 
@@ -227,9 +227,9 @@ def _inbox(found: Mapping[str, Any], now: float) -> list[Span]:
     due_s = (found["next_due"] or 0) / 1000
     at = text.local_time(due_s)
     first = f", the first at {at:%H:%M} (in {text.duration(due_s - now)})" if at and due_s > now else ""
-    idle = text.local_time(found["idle_until"] or 0)
-    reserve = f", idle ones not before {idle:%H:%M}" if idle and found["idle_until"] and found["unread"] else ""
-    return [(f"{found['unread']} waiting{first}{reserve}", ""), (held, "warn"), (dead, "bad"), (paused, "warn")]
+    until = found["idle_until"] or 0
+    idle = f", idle ones not before {text.moment(until, now)}" if found["unread"] and now < until != due_s else ""
+    return [(f"{found['unread']} waiting{first}{idle}", ""), (held, "warn"), (dead, "bad"), (paused, "warn")]
 
 
 def _schedules(schedules: Sequence[Mapping[str, Any]], now: float) -> list[Row]:

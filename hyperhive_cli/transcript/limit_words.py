@@ -9,6 +9,7 @@ from typing import Any
 from hyperhive_cli.core import text
 
 _WARN_AT = 0.75  # of a window
+NEWS = ("rejected", "allowed_warning")  # states of a limit that claude reports for a person to know
 
 
 def limit_words(limit: Mapping[str, Any], now: float, *, on_credits: bool = False) -> str:

@@ -48,10 +48,10 @@ def forecast_words(window: Mapping[str, Any], now: float) -> str:
     first, last = found["full_from"], found["full_until"]
     if first is None:
         low, high = round(found["low"] * 100), round(found["high"] * 100)
-        return f"{low} to {high}% at the reset" if low < high else f"{low}% at the reset"
+        return f"at this pace {f'{low} to ' if low < high else ''}{high}% at the reset"
     if last is None:
-        return f"used up at {text.moment(first, now)} at the earliest"
-    return f"used up between {text.moment(first, now)} and {text.moment(last, now)}"
+        return f"at this pace used up at {text.moment(first, now)} at the earliest"
+    return f"at this pace used up between {text.moment(first, now)} and {text.moment(last, now)}"
 
 
 def reserve_words(window: Mapping[str, Any]) -> str:

@@ -52,10 +52,10 @@ def test_the_plan_is_shown_and_idle_messages_leave_its_reserve_alone(hive: Hive,
         ("week", "0.4", "0.07"),
     ]
     assert hive.call("quota", "--no-header").stdout.startswith("5h\t")
-    five, week = for_a_person(hive, "quota", columns=160)
+    five, five_more, _, week = for_a_person(hive, "quota")
     assert five.startswith("5h    ▕████████████░░░░░░░░▏  62%  resets ")
-    assert "20% reserved · seen " in five
-    assert " at the reset · 7% reserved · seen " in week
+    assert five_more.endswith(" · 20% reserved")
+    assert week.endswith(" at the reset · 7% reserved")
     status = hive.call("status").stdout
     assert "plan        5h 62% · resets " in status
     assert " · week 40%" in status
@@ -71,8 +71,10 @@ def test_the_plan_is_shown_and_idle_messages_leave_its_reserve_alone(hive: Hive,
     assert done.json_lines()[-1]["text"].startswith("1 message waits until ")
     found = hive.status()
     assert (found["unread"], found["idle_until"], found["next_due"]) == (1, now + 3 * HOUR, (now + 3 * HOUR) * 1000)
-    assert "20% reserved, so idle messages wait" in for_a_person(hive, "quota", columns=160)[0]
+    assert "20% reserved, so idle messages wait" in for_a_person(hive, "quota")[1]
     assert "1 waiting, the first at " in hive.call("status").stdout
+    assert "idle: too little of the plan is left (hyperhive quota)" in hive.call("inbox").stdout
+    assert hive.call("inbox", "show", str(idle)).stdout.splitlines()[0].endswith(": ready, idle")
 
     assert hive.drain().status == 0, "without a reserve it runs"
     assert [one["state"] for one in hive.messages("--all") if one["id"] == idle] == ["done"]

@@ -159,6 +159,22 @@ def test_a_message_whose_attempts_are_used_up_is_dead(database: Database) -> Non
         assert (dead.id, dead.state) == (number, "dead")
 
 
+def test_an_idle_message_is_passed_while_the_plan_is_short(database: Database) -> None:
+    with database.connect() as a:
+        inbox = HiveInbox(a, database.url, "bee")
+        idle = inbox.send("operator", "tidy", now_ms=0, idle=True).id
+        lease = lease_of(a, "a")
+        none, backlog = owner_sql.lease_message(a, lease, with_idle=False)
+        assert (none, backlog) == (None, Backlog(1, None, 0, 0))
+        assert (backlog.next_due(0), backlog.next_due(50)) == (0, 50)
+        work = inbox.send("operator", "work", now_ms=0).id
+        ((_, _, is_due, *_),), _ = relay.poll(a, ["bee"], "a")
+        assert is_due
+        taken = [owner_sql.lease_message(a, lease, with_idle=with_idle)[0] for with_idle in (False, False, True)]
+        assert [message and message.id for message in taken] == [work, None, idle]
+        assert [message.idle for message in inbox.messages()] == [True, False]
+
+
 def test_a_held_message_waits_for_a_person(database: Database) -> None:
     with database.connect() as a:
         inbox = HiveInbox(a, database.url, "bee")

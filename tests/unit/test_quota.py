@@ -219,16 +219,17 @@ def test_the_recorded_windows_in_words() -> None:
     quota = [one.to_dict(now) for one in replayed("2.1.332").values()]
     assert quota_words(quota, now) == "5h 91% · resets 23:35 · week 41%"
     rows = [(name, "".join(text for text, _ in spans)) for name, spans in quota_to_rows(quota, now, plain=True)]
-    assert [name for name, _ in rows] == ["5h", "week"]
-    assert rows[0][1].startswith(" 91%  resets 23:35 (in 1h 55m) · used up between 21:")
-    assert rows[1][1].endswith("at the reset · seen just now")
+    assert [name for name, _ in rows] == ["5h", "", "week", ""]
+    assert rows[0][1] == " 91%  resets 23:35 (in 1h 55m) · seen just now"
+    assert rows[1][1].startswith("at this pace used up between 21:")
+    assert rows[3][1].endswith(" at the reset")
 
 
 def test_each_forecast_in_words() -> None:
     now = START + 2 * HOUR
-    assert words(window((0, 0), (1, 0.05), (2, 0.1)), now)["forecast"] == "22 to 29% at the reset"
+    assert words(window((0, 0), (1, 0.05), (2, 0.1)), now)["forecast"] == "at this pace 22 to 29% at the reset"
     assert words(window((0, 0), (1, 0.2), (2, 0.4)), now)["forecast"].endswith(" at the earliest")
-    assert words(window((0, 0), (1, 0.4), (2, 0.8)), now)["forecast"].startswith("used up between ")
+    assert words(window((0, 0), (1, 0.4), (2, 0.8)), now)["forecast"].startswith("at this pace used up between ")
     assert words(window((2, 1.0)), now)["forecast"] == ""
     assert words(window((2, 0.8)), now, 0.2)["reserve"] == "20% reserved, so idle messages wait"
     assert words(window((2, 0.7)), now, 0.2)["reserve"] == "20% reserved"

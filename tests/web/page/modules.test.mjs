@@ -311,8 +311,8 @@ test("a plan is a bar for each window that has not reset, with what the pace lea
   assert.deepEqual([second.name, second.rest, second.more], ["Plan, week", " · resets Thu 16:00", ""]);
   assert.equal(words(null), "20 % reserved");
   assert.equal(words({ low: 0.71, high: 0.84, full_from: null, full_until: null }), "At this pace 71 to 84 % at the reset · 20 % reserved");
-  assert.equal(words({ low: 0.9, high: 1.2, full_from: at(60), full_until: null }), "Used up from 17:00 on at the earliest · 20 % reserved");
-  assert.equal(words({ low: 1.1, high: 1.2, full_from: at(60), full_until: at(75) }), "Used up between 17:00 and 17:15 · 20 % reserved");
+  assert.equal(words({ low: 0.9, high: 1.2, full_from: at(60), full_until: null }), "At this pace used up at 17:00 at the earliest · 20 % reserved");
+  assert.equal(words({ low: 1.1, high: 1.2, full_from: at(60), full_until: at(75) }), "At this pace used up between 17:00 and 17:15 · 20 % reserved");
   assert.deepEqual(planBars({ quota: [{ ...five, resets_at: at(-1) }] }, now), []);
   assert.deepEqual(planBars({}, now), []);
 });

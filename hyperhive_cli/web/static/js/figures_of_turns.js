@@ -108,7 +108,8 @@ export function planBars(state, now) {
 function forecastWords(forecast, now) {
   if (!forecast) return "";
   const [first, last] = [number(forecast.full_from), number(forecast.full_until)];
-  if (first !== null) return `Used up ${last === null ? "from" : "between"} ${when(first * 1000, now)} ${last === null ? "on at the earliest" : `and ${when(last * 1000, now)}`}`;
   const [low, high] = [Math.round(forecast.low * 100), Math.round(forecast.high * 100)];
-  return `At this pace ${low < high ? `${low} to ` : ""}${high} % at the reset`;
+  if (first === null) return `At this pace ${low < high ? `${low} to ` : ""}${high} % at the reset`;
+  if (last === null) return `At this pace used up at ${when(first * 1000, now)} at the earliest`;
+  return `At this pace used up between ${when(first * 1000, now)} and ${when(last * 1000, now)}`;
 }
