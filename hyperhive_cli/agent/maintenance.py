@@ -106,12 +106,14 @@ class Maintenance:
         await self._forget()
 
     async def _forget(self) -> None:
-        """Delete the messages whose retention is over, step by step, while no turn runs."""
+        """Delete the messages whose retention is over and cut old ones, step by step, while no turn runs."""
         if self._forget_at > trio.current_time():
             return
         try:
             while self._bus.current.state is TurnState.IDLE:
-                if not self._inbox.forget_ended(self._retention, now_ms=self._bus.now_ms()):
+                now_ms = self._bus.now_ms()
+                is_forgetting = self._inbox.forget_ended(self._retention, now_ms=now_ms)
+                if not is_forgetting and not self._inbox.shorten_done(self._retention, now_ms=now_ms):
                     self._forget_at = trio.current_time() + FORGET_EVERY_S
                     return
                 await trio.lowlevel.checkpoint()

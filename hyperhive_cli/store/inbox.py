@@ -286,6 +286,13 @@ class Inbox(MessageTable):
             db.executemany("UPDATE turn_stats SET result_text = NULL WHERE message_id = ?", gone)
         return len(gone)
 
+    def shorten_done(self, retention: "Retention", *, now_ms: int) -> bool:
+        """Cut long texts of messages that were done long ago, some in one call; return False if none is left."""
+        from hyperhive_cli.store.shortening import shorten_done  # noqa: PLC0415 - only the harness does
+
+        with self._transaction() as db:
+            return shorten_done(db, retention, now_ms)
+
     def newest_turns(self, count: int) -> list[dict[str, Any]]:
         """Return the statistics rows of the newest ended turns, the newest first."""
         return self._turns("outcome IS NOT NULL ORDER BY turn_id DESC LIMIT ?", count)

@@ -17,6 +17,7 @@ from hyperhive_cli.store import ended
 from hyperhive_cli.store.inbox import Inbox
 from hyperhive_cli.store.messages import STEP_ROWS, View
 from hyperhive_cli.store.planned import PlannedMessage
+from hyperhive_cli.store.shortening import STEP_MESSAGES
 from hyperhive_cli.store.spending import read_day
 from hyperhive_cli.store.stats import TurnRecord
 from hyperhive_cli.store.work import work_of
@@ -230,3 +231,68 @@ def test_many_go_step_by_step_and_by_an_index(inbox: Inbox) -> None:
         steps = [inbox.forget_ended(retention, now_ms=NOW_MS) for _ in range(3)]
     assert steps == [STEP_ROWS, 1, 0]
     assert scans(inbox.connection, statements) == []
+
+
+# --- what was done long ago is cut ---
+
+LONG = "x" * 399 + "é" + "y" * 600
+CUT = "x" * 399 + "é\n[… 600 more characters are no longer kept]"
+
+
+def texts(inbox: Inbox) -> dict[int, tuple[str, str | None]]:
+    """Return each message's text and its answer, as far as they are kept."""
+    rows = inbox.connection.execute(
+        "SELECT messages.id, body, result_text FROM messages LEFT JOIN turn_stats ON message_id = messages.id"
+    )
+    return {number: (body, result) for number, body, result in rows}
+
+
+def done_messages(inbox: Inbox, days_ago: list[int], body: str = LONG) -> None:
+    """Put long messages that were done so long ago, with long answers."""
+    for days in days_ago:
+        put(inbox, body)
+        taken = lease(inbox)
+        record = TurnRecord(taken.turn_id, Outcome(OutcomeKind.OK), 5, result_text=LONG)
+        inbox.settle(record, taken.message, state="done", now_ms=NOW_MS - days * DAY_MS)
+
+
+def shorten(inbox: Inbox, text: str = "30d,10000", now_ms: int = NOW_MS) -> int:
+    """Cut what is to be cut; return in how many steps."""
+    steps = 1
+    while inbox.shorten_done(Retention.from_text(text), now_ms=now_ms):
+        steps += 1
+    return steps
+
+
+@pytest.mark.parametrize(("text", "cut"), [("30d,10000", [1, 2]), ("45d", [1]), ("9", [1, 2]), ("all", [])])
+def test_texts_and_answers_of_old_messages_are_cut_and_say_so(text: str, cut: list[int], inbox: Inbox) -> None:
+    done_messages(inbox, [60, 40, 20])
+    shorten(inbox, text)
+    assert texts(inbox) == {number: (CUT, CUT) if number in cut else (LONG, LONG) for number in (1, 2, 3)}
+    shorten(inbox, text)
+    assert texts(inbox)[1][0] == (CUT if cut else LONG), "what was cut is not cut again"
+
+
+def test_what_may_run_again_is_short_or_has_a_key_stays_whole(inbox: Inbox) -> None:
+    for state in ("held", "dead", "cancelled"):
+        number = put_in_state(inbox, state)
+        inbox.connection.execute("UPDATE messages SET body = ? WHERE id = ?", (LONG, number))
+    done_messages(inbox, [60], body="x" * 500)
+    done_messages(inbox, [60])
+    inbox.connection.execute("UPDATE messages SET key = 'k' WHERE id = (SELECT max(id) FROM messages)")
+    before = {number: body for number, (body, _) in texts(inbox).items()}
+    shorten(inbox)
+    assert {number: body for number, (body, _) in texts(inbox).items()} == before
+
+
+def test_each_old_message_is_looked_at_once_in_steps_and_by_an_index(inbox: Inbox) -> None:
+    done_messages(inbox, [60] * 3 + [20], body="x" * 400_000)
+    done_messages(inbox, [60] * (STEP_MESSAGES + 1), body="short")
+    with traced(inbox.connection) as statements:
+        assert shorten(inbox) == 4, "a million characters, a hundred messages, one, none"
+    assert scans(inbox.connection, statements) == []
+    with traced(inbox.connection) as statements:
+        assert shorten(inbox) == 1
+    assert not [one for one in statements if one.startswith("UPDATE")]
+    shorten(inbox, now_ms=NOW_MS + 20 * DAY_MS)
+    assert texts(inbox)[4][0].endswith("[… 399600 more characters are no longer kept]"), "and when its time has come"
