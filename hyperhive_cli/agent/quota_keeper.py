@@ -26,20 +26,27 @@ class QuotaKeeper:
     def begin_run(self) -> None:
         """Look again whose account it is when claude reports next: someone may have logged in meanwhile."""
         self._account = None
+        with suppress(StoreError):  # the next turn looks again
+            self._known_account()
 
     def observe(self, report: LimitReport) -> None:
         """Keep a report of claude's. Blocking, but short; it may fail."""
-        if self._folder is None or not report.windows:
+        reported = report.plan()
+        if self._folder is None or not any(used is not None for _, used, _ in reported):
             return
         if self._account is None:
             self._account = self._find_account()
         now = int(self._now_unix)
-        reported = [(limit.type, limit.utilization, limit.resets_at) for limit in report.windows]
         keep_windows(self._folder, self._account, observe(read_windows(self._folder, self._account), reported, now))
 
     def take_up_login(self) -> None:
         """Show the plan of the account that was logged in."""
         self._account = self._find_account()
+
+    def _known_account(self) -> str | None:
+        """Return the account as `status` knows it; it is looked for if others may have been told of its plan."""
+        known = self._inbox.fact("account")
+        return self._find_account() if known is None and self._folder is not None and self._folder.is_dir() else known
 
     def _find_account(self) -> str:
         account = account_name(self._environment)
@@ -52,7 +59,7 @@ class QuotaKeeper:
         """Return why idle messages must wait; None if they may run. Blocking, but short. Raises StoreError."""
         if not self._reserve.shares or self._folder is None:
             return None
-        return self._reserve.hold(read_windows(self._folder, self._inbox.fact("account")), self._now_unix)
+        return self._reserve.hold(read_windows(self._folder, self._known_account()), self._now_unix)
 
     @property
     def _now_unix(self) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 
 from hyperhive_cli.claude.models import FAMILIES
 from hyperhive_cli.core.figures import number
+from hyperhive_cli.core.quota import SHORT_NAMES
 
 _YEAR_5000 = 100_000_000_000  # Unix seconds; a larger number must be milliseconds
 REJECTED, WARNED = "rejected", "allowed_warning"
@@ -62,6 +63,15 @@ class LimitReport:
     def refused(self) -> bool:
         """Whether requests are refused until the limit resets."""
         return self.limit.status == REJECTED and not self.on_credits
+
+    def plan(self) -> list[tuple[str, float | None, int | None]]:
+        """Return the windows of the plan: type, share used and reset.
+
+        A release that lists none names one when it is nearly used up.
+        """
+        found = {self.limit.type: self.limit} if self.limit.type in SHORT_NAMES else {}
+        found |= {window.type: window for window in self.windows}
+        return [(one.type, one.utilization, one.resets_at) for one in found.values()]
 
     def to_list(self) -> list[dict[str, Any]]:
         """Return all known limits of the account, the windows and the limit itself, for the fact `limits`."""

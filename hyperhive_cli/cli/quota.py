@@ -11,7 +11,7 @@ from hyperhive_cli.render.quota_rows import PIPED_WINDOW, quota_to_rows, quota_t
 from hyperhive_cli.render.status_rows import fit
 from hyperhive_cli.transcript.quota_words import NOT_KNOWN, open_quota
 
-_WHY = "claude reports it in its turns, with the login of a subscription; 2.1.332 does, 2.1.197 does not"
+_WHY = "claude reports it in its turns, with the login of a subscription (2.1.332 does, 2.1.197 rarely)"
 
 
 @command()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hyperhive_cli.agent.credentials import account_name
-from hyperhive_cli.core.quota import Reserve, Windows
+from hyperhive_cli.core.quota import Reserve, Windows, observe
 from hyperhive_cli.store.quota import keep_windows, read_quota, read_windows
 from tests.conftest import Step
 from tests.process.test_surroundings import init
@@ -49,10 +49,10 @@ def test_recorded_lines_are_kept_and_another_account_has_its_own(world: World, a
     assert shares(read_windows(accounts, first))["five_hour"] == 0.91
 
 
-def test_a_release_that_reports_no_windows_leaves_nothing(world: World, accounts: Path) -> None:
+def test_what_is_not_reported_is_not_known(world: World, accounts: Path) -> None:
     world.put("do it")
-    lines: list[Step] = [{"line": line} for line in recorded_limits("2.1.197")]
-    assert world.drain([init(), *lines, result()], accounts=accounts).outcomes() == ["ok"]
+    first: Step = {"line": recorded_limits("2.1.197")[0]}
+    assert world.drain([init(), first, result()], accounts=accounts).outcomes() == ["ok"]
     assert (accounts.exists(), world.inbox.fact("account")) == (False, None)
     assert read_quota(accounts, world.inbox.fact, int(NOW * 1000)) == ([], 0)
 
@@ -86,14 +86,24 @@ def test_without_a_reserve_idle_messages_run(world: World, accounts: Path) -> No
 
 
 def test_what_another_agent_of_the_account_was_told_holds_back_too(world: World, accounts: Path) -> None:
-    world.put("work")
-    world.drain([init(), FEW, result()], accounts=accounts)
     account = account_name(world.environment)
-    (window,) = [one for kind, one in read_windows(accounts, account).items() if kind == "five_hour"]
-    keep_windows(accounts, account, {window.type: window.observed(0.85, window.resets_at, NOW + 60)})
+    keep_windows(accounts, account, observe({}, [("five_hour", 0.85, RESETS_AT["five_hour"])], NOW))
     idle = put_idle(world)
     life = world.drain(accounts=accounts, reserve=Reserve.from_texts(["5h=20", "week=10"]))
     assert (life.outcomes(), world.get(idle).state) == ([], "ready")
+
+
+def test_after_a_login_the_plan_of_that_account_is_shown(world: World, accounts: Path) -> None:
+    other = account_name({"ANTHROPIC_API_KEY": "another"})
+    keep_windows(accounts, other, observe({}, [("five_hour", 0.3, RESETS_AT["five_hour"])], NOW))
+    world.put("work")
+    world.drain([init(), FEW, result()], accounts=accounts)
+    world.environment["ANTHROPIC_API_KEY"] = "another"
+    life = world.begin(accounts=accounts)
+    life.control.begin_login()
+    life.control.end_login(ok=True)
+    quota, _ = read_quota(accounts, world.inbox.fact, int(NOW * 1000))
+    assert [(one["name"], one["used"]) for one in quota] == [("5h", 0.3)]
 
 
 @pytest.mark.parametrize("obstacle", ["a file", "a folder of others", "nonsense in it"])

@@ -43,8 +43,7 @@ def replayed(release: str) -> Windows:
     for minute, line in enumerate(recorded_limits(release)):
         report = line_to_limits(line)
         assert report is not None
-        reported = [(one.type, one.utilization, one.resets_at) for one in report.windows]
-        known = observe(known, reported, NOW + 60 * minute)
+        known = observe(known, report.plan(), NOW + 60 * minute)
     return known
 
 
@@ -58,9 +57,13 @@ def test_recorded_lines_are_kept_as_one_sample_for_each_change() -> None:
     assert json_to_windows(json.loads(json.dumps(windows_to_json(known)))) == known
 
 
-def test_a_release_that_reports_no_windows_leaves_them_unknown() -> None:
-    assert len(recorded_limits("2.1.197")) == 2
-    assert replayed("2.1.197") == {}
+def test_a_release_that_lists_no_windows_names_one_that_is_nearly_used_up() -> None:
+    first, second = map(line_to_limits, recorded_limits("2.1.197"))
+    assert first is not None
+    assert second is not None
+    assert first.plan() == [("five_hour", None, RESETS_AT["five_hour"])]
+    assert second.plan() == [("five_hour", 0.91, RESETS_AT["five_hour"])]
+    assert [(one.type, one.used) for one in replayed("2.1.197").values()] == [("five_hour", 0.91)]
 
 
 def test_a_later_reset_starts_a_window_anew_and_one_that_is_over_is_not_shown() -> None:
