@@ -185,4 +185,5 @@ def _turn_after(run: Run) -> int | None:
 
 
 def _unusable(folder: Path, error: Exception) -> StoreError:
-    return StoreError(f"the segments of the history in {folder} cannot be used: {error}", "hyperhive doctor")
+    reason = getattr(error, "strerror", None) or error
+    return StoreError(f"the segments of the history in {folder} cannot be used: {reason}", "hyperhive doctor")

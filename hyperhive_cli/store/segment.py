@@ -4,6 +4,7 @@ A segment has a rollback journal and no -wal: it is written seldom, and a closed
 Only the harness writes, and deletes whole segments; any process reads.
 """
 
+import os
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -72,10 +73,11 @@ def segment_at(folder: Path, day: str, first_seq: int) -> Segment:
 def find_segments(folder: Path) -> list[Segment]:
     """Return the segments in a folder, oldest first; none if there is no folder. Raises OSError."""
     try:
-        names = [(path, _NAME.fullmatch(path.name)) for path in folder.iterdir()]
+        with os.scandir(folder) as entries:
+            names = [_NAME.fullmatch(entry.name) for entry in entries if entry.is_file(follow_symlinks=False)]
     except FileNotFoundError:
         return []
-    found = [Segment(path, match[1], int(match[2])) for path, match in names if match is not None]
+    found = [Segment(folder / match[0], match[1], int(match[2])) for match in names if match is not None]
     return sorted(found, key=lambda segment: segment.first_seq)
 
 

@@ -11,7 +11,7 @@ from tests.store.made_archive import archived
 
 ROOT = Path(hyperhive_cli.__file__).resolve().parents[1]
 STEPS = 60
-AT_RANDOM = 40
+AT_RANDOM = 20
 KEPT = 20  # in place of 2,000
 MOST_BYTES = 300_000  # in place of 1 GB
 

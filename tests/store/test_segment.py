@@ -99,6 +99,8 @@ def test_segments_are_ordered_by_number_and_other_files_are_none(tmp_path: Path)
         one.path.touch()
     for name in ("2026-11-30.1.sqlite-journal", "x.1.sqlite", "2026-11-30.sqlite", "2026-11-30.1.sqlite.corrupt-1"):
         (tmp_path / name).touch()
+    for number, make in enumerate(IMPOSTORS.values()):
+        make(tmp_path / f"2026-11-30.{number}.sqlite")
     assert find_segments(tmp_path) == made
     assert find_segments(tmp_path / "missing") == []
 
