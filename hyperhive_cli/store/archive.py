@@ -118,7 +118,9 @@ class Archive:
             day = max(day, newest.day)  # the clock may be set back
             if day == newest.day and _size(newest) < self._segment_bytes:
                 return newest
-        make_folder(self.folder)
+        if not self.folder.is_dir():
+            make_folder(self.folder)
+            database.sync_folder(self.folder.parent)
         return segment_at(self.folder, day, chunk.first_seq)
 
     @property
