@@ -6,6 +6,7 @@ A search is a generator, which its reader may leave at any time; `Search.reached
 import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from hyperhive_cli.core.errors import UsageError
@@ -187,18 +188,17 @@ class _Calls:
 
     def _call(self, call: str, answer: BusEvent) -> Text | None:
         ident = call.encode()
-        for rows in (self._rows, self._before()):
-            for row in rows:
-                if ident in row.payload and row is not answer:
-                    for text in texts_of(row):
-                        if text.part == "call" and text.call == call:
-                            return text
+        for row in chain(self._rows, self._before()):
+            if ident in row.payload and row is not answer:
+                for text in texts_of(row):
+                    if text.part == "call" and text.call == call:
+                        return text
         return None
 
-    def _before(self) -> Sequence[BusEvent]:
+    def _before(self) -> Iterator[BusEvent]:
         if self._earlier is None:
             self._earlier = self._history.before(self._block.first_seq, ANSWERED_ROWS)
-        return self._earlier
+        yield from self._earlier
 
 
 def newest_hits(searches: Sequence[Search], count: int) -> Iterator[Hit]:

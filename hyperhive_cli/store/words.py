@@ -22,6 +22,7 @@ _RUN = re.compile(f"{_LETTER}+")
 # Scripts that write spaces between words, but for the letter that is a small i without dot: for Python an I.
 _WITH_SPACES = re.compile(r"[\x00-\u0130\u0132-\u024f\u0370-\u0373\u0376-\u052f]*")
 _PARTS = re.compile(r'"([^"]*)"|([^\s"]+)|(")')
+_COLOUR = b"\\u001b["  # as JSON has it: a colour may stand within a word, and is no part of a text
 HINT = """hyperhive search 'connection refused', conn*, or '"connection refused"' for a phrase"""
 
 
@@ -87,7 +88,7 @@ class Query(NamedTuple):
         if not self.needles:
             return True
         lowered = payload.lower()
-        return all(needle in lowered for needle in self.needles)
+        return all(needle in lowered for needle in self.needles) or _COLOUR in lowered
 
     def matches(self, text: str) -> bool:
         """Return True if everything that is searched for occurs in this text."""
