@@ -8,7 +8,17 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from hyperhive_cli.core.events import BusEvent, LiveEvent, Note, StatusChanged, Stream, TurnEnd, TurnStart, Unrecognised
+from hyperhive_cli.core.events import (
+    BusEvent,
+    DailyReport,
+    LiveEvent,
+    Note,
+    StatusChanged,
+    Stream,
+    TurnEnd,
+    TurnStart,
+    Unrecognised,
+)
 
 Part = Literal["message", "text", "thought", "call", "output", "note"]
 PARTS: tuple[Part, ...] = ("message", "text", "thought", "call", "output", "note")
@@ -76,6 +86,8 @@ def _texts(event: LiveEvent) -> Iterator[Text]:
             yield Text("note", event.note or ("" if event.ok else event.outcome or ""), failed=not event.ok)
         case StatusChanged():
             yield Text("note", event.why or "")
+        case DailyReport():
+            yield Text("note", event.text)
         case Unrecognised():
             yield Text("note", _joined(event.line))
         case _:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyperhive_cli.core.errors import UsageError
-from hyperhive_cli.core.events import BusEvent, LiveEvent, Note, Stream, TurnEnd, TurnStart
+from hyperhive_cli.core.events import BusEvent, DailyReport, LiveEvent, Note, Stream, TurnEnd, TurnStart
 from hyperhive_cli.store.schema import WORDS_TABLE
 from hyperhive_cli.store.texts import Text, texts_of
 from hyperhive_cli.store.words import INDEXED_BYTES, MOST_TOKENS, Query, words_of
@@ -26,6 +26,7 @@ def line(fields: dict[str, object]) -> BusEvent:
         (Note(text="low", level="error"), [Text("note", "low", failed=True)]),
         (TurnEnd(ok=False, note="no credit"), [Text("note", "no credit", failed=True)]),
         (TurnEnd(ok=True), []),
+        (DailyReport(since=1, until=2, text="3 turns", markdown="# 3 turns"), [Text("note", "3 turns")]),
         (assistant(said("so be it")), [Text("text", "so be it")]),
         (assistant({"type": "thinking", "thinking": "hm", "signature": "x" * 99}), [Text("thought", "hm")]),
         (

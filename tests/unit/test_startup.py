@@ -123,6 +123,11 @@ def test_the_history_is_printed_without_what_draws_or_waits(
     assert "orjson" in loaded, "nor would the tests above see it"
 
 
+def test_a_search_loads_neither_what_draws_nor_what_waits(environment: dict[str, str], workspace: Path) -> None:
+    loaded = loaded_by("search", "words", environment=environment, folder=workspace)
+    assert loaded & {"trio", "asyncio", "markdown_it", "rich", "socket", "backports", "compression"} == set()
+
+
 def test_a_harness_in_a_pipe_loads_the_event_loop_and_not_what_draws(
     environment: dict[str, str], workspace: Path
 ) -> None:
