@@ -106,8 +106,8 @@ def test_notify_shows_what_happened_and_runs_none_of_it(program: str, hive: Hive
     assert words[-3:] == ["--", "hyperhive: bee", 'turn end: crashed dead said "no" & $(id) -- (calls were denied)']
 
 
-REPORT = {"seq": 9, "ts": 1, "kind": "report", "since": 0, "until": 1, "text": "bee: 2 turns\nBcc: x@example.org"}
-REPORT |= {"markdown": "# bee\n\n- \u2713 Caf\u00e9: done\n"}
+REPORT = {"seq": 9, "ts": 1, "kind": "report", "since": 0, "until": 1, "text": "bee \u00b7 2\nBcc: x@example.org"}
+REPORT |= {"markdown": "# bee\n\n- \u2713 Caf\u00e9 \\<1\\>\\\n  done\n"}
 
 
 def test_mail_report_mails_the_report_and_nothing_in_it_becomes_a_header(hive: Hive, tmp_path: Path) -> None:
@@ -125,12 +125,13 @@ def test_mail_report_mails_the_report_and_nothing_in_it_becomes_a_header(hive: H
     assert not (tmp_path / "mail").exists()
     done = mailed(REPORT)
     assert (done.returncode, done.stderr) == (0, b"")
+    assert (tmp_path / "mail").read_bytes().isascii()
     mail = email.message_from_bytes((tmp_path / "mail").read_bytes(), policy=email.policy.default)
     assert (mail["To"], mail["Subject"], mail["Bcc"]) == (
-        "me@example.org", "hyperhive: bee: 2 turns Bcc: x@example.org", None,
+        "me@example.org", "hyperhive: bee \u00b7 2 Bcc: x@example.org", None,
     )  # fmt: skip
     assert isinstance(mail, email.message.EmailMessage)
-    assert mail.get_content() == REPORT["markdown"]
+    assert mail.get_content() == "# bee\n\n- \u2713 Caf\u00e9 <1>\n  done\n"
 
 
 class Webhook(BaseHTTPRequestHandler):
