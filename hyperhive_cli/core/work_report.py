@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
 from statistics import median
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from hyperhive_cli.core.outcomes import MessageState, advice_of, is_ok
@@ -99,14 +100,17 @@ def _back(moment: int, days: int, zone: tzinfo) -> int:
     return round(local_to_moment(local, zone).timestamp() * 1000)
 
 
-def work_to_dict(work: Work, span: Span, zone: tzinfo) -> dict[str, Any]:
-    """Return the fields of `report --json` that the inbox knows."""
+def work_to_dict(
+    work: Work, span: Span, zone: tzinfo, denials: Mapping[int, Sequence[str]] = MappingProxyType({})
+) -> dict[str, Any]:
+    """Return the fields of `report --json` that the inbox knows; `denials` says of some turns why calls were denied."""
     return {
         "turns": _turns(work.turns),
         "failures": [_failure(one) for one in work.turns if not is_ok(one.turn.outcome)],
         "messages": list(_messages(work.turns)),
         "usage": _usage(work, span, zone),
         "costly": list(_costly(work)),
+        "denied": [_denied(one.turn, denials) for one in work.turns if one.turn.denied],
         "stuck": [_stuck(one, span) for one in work.open if one.state != MessageState.READY],
         "waiting": [_waiting(one) for one in work.open if one.state == MessageState.READY],
         "late": [*_late_starts(work.turns), *_overdue(work.open, span)],
@@ -189,6 +193,10 @@ def _costly(work: Work) -> Iterable[dict[str, Any]]:
         if (one.turn.cost_usd or 0.0) > TIMES_USUAL * usual:
             fields = {"turn_id": one.turn.turn_id, "message_id": one.message_id, "cost_usd": one.turn.cost_usd}
             yield {**fields, "usual_usd": round(usual, 9)}
+
+
+def _denied(turn: EndedTurn, denials: Mapping[int, Sequence[str]]) -> dict[str, Any]:
+    return {"turn_id": turn.turn_id, "count": turn.denied, "remarks": [*denials.get(turn.turn_id, ())]}
 
 
 def _stuck(one: OpenMessage, span: Span) -> dict[str, Any]:

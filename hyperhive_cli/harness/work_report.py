@@ -36,7 +36,7 @@ def work_report(
         "agent": paths.agent,
         **span._asdict(),
         "made": now_ms,
-        **work_to_dict(work, span, zone),
+        **work_to_dict(work, span, zone, findings.denials),
         **findings.to_dict(),
         "now": {name: status[name] for name in _OF_STATUS},
     }

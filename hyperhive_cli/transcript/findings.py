@@ -48,7 +48,7 @@ class Findings:
         self._turn: _OpenTurn | None = None
         self._files: dict[str, dict[str, Any]] = {}
         self._commits: dict[str, dict[str, Any]] = {}
-        self._denied: list[dict[str, Any]] = []
+        self.denials: dict[int, list[str]] = {}  # by turn: who denied calls, and what would allow them
         self._servers: dict[str, dict[str, Any]] = {}
 
     def observe(self, record: BusEvent) -> None:
@@ -68,8 +68,7 @@ class Findings:
     def _close_turn(self) -> None:
         turn, self._turn = self._turn, None
         if turn is not None and turn.denials.count:
-            denials = turn.denials
-            self._denied.append({"turn_id": turn.turn_id, "count": denials.count, "remarks": denials.remarks()})
+            self.denials[turn.turn_id] = turn.denials.remarks()
 
     def _add_line(self, turn: _OpenTurn, record: BusEvent) -> None:
         line = mapping(record.event.to_fields())
@@ -116,7 +115,6 @@ class Findings:
         return {
             "files": sorted(self._files.values(), key=lambda file: file["path"]),
             "commits": list(self._commits.values()),
-            "denied": self._denied,
             "mcp": list(self._servers.values()),
             "unseen": list(self._unseen),
         }

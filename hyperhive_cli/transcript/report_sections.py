@@ -88,9 +88,19 @@ def _needs_you(found: Found) -> Iterator[Line]:
         sign, style = ("✗", "bad") if one["state"] == MessageState.DEAD else ("?", "warn")
         words = f"{_message(one['id'])} is {one['state']} since {_at(one['since'], found)}"
         yield Line(_because(words, one["reason"]), style, sign, _quotes(one["task"]), one["advice"])
-    for one in found["denied"]:
-        for remark in one["remarks"]:
-            yield Line(f"turn {one['turn_id']}: {text.one_line(remark, _CHARS)}", "warn", "!")
+    for remark, turns in _denials(found["denied"]).items():
+        which = f"turn {turns[0]}" if len(turns) == 1 else f"{len(turns)} turns, the last of them {turns[-1]}"
+        yield Line(f"{which}: {text.one_line(remark, _CHARS)}", "warn", "!")
+
+
+def _denials(denied: Iterable[Found]) -> dict[str, list[int]]:
+    """Return the turns in which calls were denied, by what is said of that."""
+    found: dict[str, list[int]] = {}
+    for one in denied:
+        calls = "1 tool call was denied" if one["count"] == 1 else f"{one['count']:,} tool calls were denied"
+        for remark in one["remarks"] or [calls]:
+            found.setdefault(remark, []).append(one["turn_id"])
+    return found
 
 
 def _did_not_happen(found: Found) -> Iterator[Line]:
@@ -207,7 +217,7 @@ def _harness(found: Found) -> Iterator[Line]:
         yield Line(f"{words}, the last of them {one['last']}", "warn", "!")
     if gone := len(found["unseen"]):
         words = f"{text.plural(gone, 'turn')} {'is' if gone == 1 else 'are'} no longer whole in the history"
-        yield Line(f"{words}: more files, commits, denied calls or MCP servers may be missing here", "quiet")
+        yield Line(f"{words}: more files, commits or MCP servers may be missing here", "quiet")
 
 
 def _now(found: Found) -> Iterator[Line]:

@@ -18,10 +18,14 @@ def found_in(*lines: dict[str, Any], start: bool = True) -> dict[str, Any]:
 
 
 def found_of(*turns: int, events: list[Any]) -> dict[str, Any]:
+    return observed(*turns, events=events).to_dict()
+
+
+def observed(*turns: int, events: list[Any]) -> Findings:
     findings = Findings(turns)
-    for record in numbered(events):
+    for record in numbered([*events, TurnEnd(ok=True)]):
         findings.observe(record)
-    return findings.to_dict()
+    return findings
 
 
 def edit(path: str, ident: str = "e1", *, is_error: bool = False) -> list[dict[str, Any]]:
@@ -65,10 +69,10 @@ def test_denied_calls_are_told_with_what_would_allow_them() -> None:
     denial = {"tool_name": "Bash", "tool_use_id": "d1", "tool_input": {"command": "make all"}}
     refused = answer("d1", "Claude requested permissions to use Bash, but you haven't granted it yet.", is_error=True)
     asked = assistant(call("d1", "Bash", command="make all"))
-    found = found_in(INIT, asked, refused, {"type": "result", "result": "", "permission_denials": [denial]})
-    ((one,),) = [found["denied"]]
-    assert (one["turn_id"], one["count"]) == (1, 1)
-    assert "hyperhive run -- --allowedTools 'Bash(make:*)'" in one["remarks"][0]
+    findings = observed(1, events=[START, INIT, asked, refused, {"type": "result", "permission_denials": [denial]}])
+    ((turn, (remark,)),) = findings.denials.items()
+    assert turn == 1
+    assert "hyperhive run -- --allowedTools 'Bash(make:*)'" in remark
 
 
 def test_a_missing_server_is_counted_once_a_turn() -> None:

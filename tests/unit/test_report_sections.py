@@ -130,6 +130,15 @@ def test_an_agent_that_waits_for_a_person_comes_first() -> None:
     ]  # fmt: skip
 
 
+def test_denied_calls_are_told_once_for_each_reason() -> None:
+    why = "1 tool call was denied (Bash) by a `deny` rule of claude's settings"
+    denied = [{"turn_id": turn, "count": 1, "remarks": [why]} for turn in (3, 4, 7)]
+    found = made(denied=[*denied, {"turn_id": 8, "count": 2, "remarks": []}])
+    assert lines(found, "Needs you") == [
+        f"! 3 turns, the last of them 7: {why}", "! turn 8: 2 tool calls were denied",
+    ]  # fmt: skip
+
+
 def test_a_long_section_is_cut_and_says_how_many_lines_are_left() -> None:
     files = [{"path": f"{number}.py", "edits": 1, "added": 0, "removed": 0} for number in range(50)]
     found = made(files=files)

@@ -170,3 +170,12 @@ def test_a_schedule_is_told_with_what_it_left_out_or_has_not_sent() -> None:
 )
 def test_the_slot_of_a_message_is_in_its_key(key: str | None, slot: int | None) -> None:
     assert slot_of(key) == slot
+
+
+def test_denied_calls_are_counted_by_the_statistics_and_explained_by_the_history() -> None:
+    turns = [
+        turn(number)._replace(turn=turn(number).turn._replace(denied=denied))
+        for number, denied in ((1, 2), (2, 0), (3, 1))
+    ]
+    found = work_to_dict(Work(turns), NIGHT, BERLIN, {3: ["by a hook"]})["denied"]
+    assert found == [{"turn_id": 1, "count": 2, "remarks": []}, {"turn_id": 3, "count": 1, "remarks": ["by a hook"]}]
