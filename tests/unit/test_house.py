@@ -102,7 +102,7 @@ WITHOUT_RICH = (  # for fast commands
     "core. transcript. render.agent_list render.agent_tables render.console.painter render.console.region "
     "render.console.typing render.document render.figures render.hits "
     "render.inbox_table render.piped render.piped_transcript render.schedule_table render.status_rows "
-    "render.table render.turn_words"
+    "render.table render.turn_words render.work_report"
 )
 
 MOST_LINES_OF_A_FILE = 500

@@ -114,7 +114,7 @@ def test_status_reads_the_history_without_its_parser(
     assert loaded_by(*command.split(), environment=environment, folder=workspace) & SLOW == set()
 
 
-@pytest.mark.parametrize("command", ["tail --no-follow -n 20", "tail --no-follow --json"])
+@pytest.mark.parametrize("command", ["tail --no-follow -n 20", "tail --no-follow --json", "report"])
 def test_the_history_is_printed_without_what_draws_or_waits(
     command: str, environment: dict[str, str], workspace: Path
 ) -> None:

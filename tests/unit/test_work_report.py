@@ -74,6 +74,8 @@ def test_usual_is_the_median_of_the_same_hours_of_days_with_work() -> None:
     usage = report(turn(1, cost=2.0), turn(2, cost=None), earlier=on_days_before(0.1, 0.4, 0.9))["usage"]
     assert (usage["cost_usd"], usage["unpriced"]) == (2.0, 1)
     assert usage["usual"] == {"spans": 3, "cost_usd": 0.4, "tokens": 0}
+    of_four = report(turn(1), earlier=on_days_before(0.1, 0.9, 0.4, 0.5))["usage"]["usual"]
+    assert (of_four["spans"], of_four["cost_usd"]) == (4, 0.45)
     too_few = report(turn(1), earlier=on_days_before(0.1, 0.4))["usage"]["usual"]
     assert too_few == {"spans": 2, "cost_usd": None, "tokens": None}
 
