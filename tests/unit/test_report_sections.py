@@ -61,14 +61,18 @@ def test_a_report_of_an_earlier_day_names_the_day_and_tells_of_now() -> None:
 def test_turns_are_named_by_outcome_and_those_that_failed_only_once() -> None:
     crashed = turn(1, outcome="crashed", message_state="ready")._replace(note="exit status 137", message_id=2)
     compact = turn(3, outcome="failed")._replace(message_id=None, note="nothing to compact")
-    found = made(Work([crashed, turn(2), compact]))
+    given_up = turn(4, outcome="crashed", message_state="dead")
+    found = made(Work([crashed, turn(2), compact, given_up]))
     assert lines(found, "Turns") == [
-        "1 crashed, 1 ok, 1 failed",
+        "2 crashed, 1 ok, 1 failed",
         "✗ turn 1, message 2, 05:25: crashed: exit status 137",
         "✗ turn 3, 07:25: failed: nothing to compact",
     ]
-    assert lines(found, "What the messages came to") == ["✓ #2 operator: do 2 (2 turns, 2m 00s, $1.00)"]
-    assert report_summary(found) == "3 turns, 1 crashed, 1 failed · $1.50"
+    assert lines(found, "What the messages came to") == [
+        "✓ #2 operator: do 2 (2 turns, 2m 00s, $1.00)",
+        "✗ #4 operator: do 4 (1m 00s, $0.50)",
+    ]
+    assert report_summary(found) == "4 turns, 2 crashed, 1 failed · $2.00"
 
 
 def test_money_is_compared_with_the_usual_and_marked_if_it_is_twice_that() -> None:
