@@ -33,6 +33,7 @@ class AgentConfig:
     reserve: Reserve = field(default_factory=Reserve)  # of the plan, from messages that are idle
     accounts: Path | None = None  # the folder of what agents of one account share; None: nothing is kept
     compaction: CompactionPolicy = field(default_factory=CompactionPolicy)
+    adopt_crons: bool = False  # claude's own jobs become schedules
     allow_cross_session: bool = False  # other sessions may put messages into claude
     settings_file: Path | None = None  # the operator's, in place of the one in `launch`
     settings: SettingsCopy | None = None  # of that file, while the agent runs

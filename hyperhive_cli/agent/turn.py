@@ -119,7 +119,8 @@ class TurnRunner:
         run = Run(turn.evidence, ending, outcome, duration_ms, self._bus.current.take_tool_calls())
         known = await self._writer.retry_until(partial(KnownFacts.read, inbox.fact), limit_s=self._settle_limit_s)
         now_unix = self._bus.now_ms() / 1000
-        result = turn_result(plan, turn_id, run, known, now_unix=now_unix, withheld=config.withheld)
+        adopts = config.adopt_crons
+        result = turn_result(plan, turn_id, run, known, now_unix=now_unix, withheld=config.withheld, adopts=adopts)
         await self._settle(result)
         self._announce_end(result)
         await trio.lowlevel.checkpoint_if_cancelled()  # of a run that was cut off: until here nothing has waited
@@ -190,6 +191,8 @@ class TurnRunner:
             facts=result.facts,
             planned=result.plans.messages,
             withdrawn=result.plans.withdrawn,
+            adopted=result.plans.schedules,
+            dropped=result.plans.dropped,
         )
         await self._writer.retry_until(settle, limit_s=self._settle_limit_s)
         self.failed = self.failed or not result.outcome.ok
@@ -205,7 +208,7 @@ class TurnRunner:
         self._budget_keeper.warn_of_day()
         bus.current.set_state(TurnState.IDLE)
         with suppress(StoreError):  # only notes; the next read reports the trouble
-            bus.publish(*notes_of(result.seen.planned, result.plans, result.plans_state, self._inbox.with_key))
+            bus.publish(*notes_of(result.seen.planned, result.plans, result.plans_state, self._inbox))
         if result.session_note is not None:
             bus.note(result.session_note, "warning")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from hyperhive_cli.agent.turn_plan import TurnPlan
-from hyperhive_cli.agent.wakeups import Plans, plans_of
+from hyperhive_cli.agent.wakeups import Adoption, Plans, plans_of
 from hyperhive_cli.claude.evidence import Evidence
 from hyperhive_cli.claude.missing_servers import mcp_remark
 from hyperhive_cli.claude.models import is_asked_model
@@ -14,6 +14,7 @@ from hyperhive_cli.claude.outcome import Cause, Ending, follow_ups, remarks
 from hyperhive_cli.core.budget import Overrides
 from hyperhive_cli.core.events import TurnEnd
 from hyperhive_cli.core.outcomes import MessageState, NextStep, Outcome, OutcomeKind
+from hyperhive_cli.core.zone import local_zone_name
 from hyperhive_cli.store.claude_facts import read_account_limits, read_missing_servers
 from hyperhive_cli.store.stats import TurnRecord
 
@@ -126,20 +127,25 @@ class TurnResult:
 
 
 def turn_result(
-    plan: TurnPlan, turn_id: int, run: Run, known: KnownFacts, *, now_unix: float, withheld: Sequence[str] = ()
-) -> TurnResult:
-    """Return what follows from a run. `withheld` names the clouds whose credentials claude was not given."""
+    plan: TurnPlan, turn_id: int, run: Run, known: KnownFacts, *, now_unix: float, withheld: Sequence[str] = (),
+    adopts: bool = False,
+) -> TurnResult:  # fmt: skip
+    """Return what follows from a run; with `adopts`, claude's jobs become schedules.
+
+    `withheld` names the clouds whose credentials claude was not given.
+    """
     seen, ending, message = run.seen, run.ending, plan.message
     outcome = run.outcome if message is not None else _compaction_outcome(seen, run.outcome)
     record = _record(plan, turn_id, run, outcome)
     fate = Fate(MessageState.DONE) if message is None else message_fate(record.outcome, message.attempts)
+    adoption = Adoption(local_zone_name() or "UTC", round(now_unix * 1000)) if adopts else None
     plans_state = MessageState.CANCELLED if ending.cause is Cause.CANCELLED else fate.state  # though it was answered
     return TurnResult(
         plan,
         record,
         fate,
         _facts(plan, seen, record.outcome, known, now_unix=now_unix, is_over=fate.state is not MessageState.READY),
-        Plans() if message is None else plans_of(seen.planned, record.session_id, plans_state),
+        Plans() if message is None else plans_of(seen.planned, record.session_id, plans_state, adoption),
         plans_state,
         tuple(_notes(plan, run, record.outcome, read_missing_servers(known.mcp), withheld)),
         plan.session.remark(seen, record.outcome),

@@ -7,7 +7,8 @@ Measured, 2.1.330 and 2.1.332, `claude --print`:
 - When it fires, a `command_lifecycle` line says `started` with `wakeup_source: "loop_wakeup"` and the `scheduled_for`
   of the call. A newer wake-up that was scheduled meanwhile is still pending then.
 - A resumed session does not restore it: a wake-up that is pending when the process exits is lost.
-- `CronCreate` answers with the job's id. Without a terminal the job never fires because claude exits.
+- `CronCreate` answers with the job's id. Without a terminal the job never fires because claude exits. Its expression is
+  in the local time zone. A later claude does not know the job and answers `CronDelete` with an error.
 """
 
 from collections.abc import Callable, Mapping
@@ -41,21 +42,31 @@ class Wakeup(NamedTuple):
         Measured: claude passes the prompt of a wake-up to itself as plain text, even `/compact` and `@file`. It runs
         only commands that the model itself may run, and of these only `/loop` must continue by itself.
         """
-        text = self.prompt.strip()
-        if text in _LOOP_WITHOUT_PROMPT:
-            return _LOOP, True
-        if text.startswith("/"):
-            return text, text.split(maxsplit=1)[0] == _LOOP
-        return self.prompt if text else self.reason.strip() or "Wake up.", True
+        return prompt_to_message(self.prompt, self.reason)
+
+
+def prompt_to_message(prompt: str, reason: str = "") -> tuple[str, bool]:
+    """Return a planned prompt as `Wakeup.message` does."""
+    text = prompt.strip()
+    if text in _LOOP_WITHOUT_PROMPT:
+        return _LOOP, True
+    if text.startswith("/"):
+        return text, text.split(maxsplit=1)[0] == _LOOP
+    return prompt if text else reason.strip() or "Wake up.", True
 
 
 class Job(NamedTuple):
-    """A job of CronCreate. `schedule` is in claude's own words; a `kept` job is stored in a file of the workspace."""
+    """A job of CronCreate. `schedule` is in claude's own words; a `kept` job is stored in a file of the workspace.
+
+    One that is not `recurring` fires once, at the first moment of its expression.
+    """
 
     id: str
     schedule: str
     prompt: str
     kept: bool = False
+    expression: str = ""
+    recurring: bool = True
 
 
 @dataclass(slots=True)
@@ -65,6 +76,7 @@ class Planned:
     wakeup: Wakeup | None = None
     replaces: bool = False  # it has scheduled or dropped a wake-up: a pending one of an earlier turn is void
     jobs: dict[str, Job] = field(default_factory=dict)
+    deleted: set[str] = field(default_factory=set)  # ids of jobs, of this run or an earlier one
     _calls: dict[str, tuple[str, _Input]] = field(default_factory=dict)  # open calls: id → tool and input
 
     def observe_stream(self, line: Mapping[str, Any]) -> None:
@@ -84,6 +96,8 @@ class Planned:
                 continue
             if tool in _ANSWERED and len(self._calls) < MAX_ENTRIES:
                 self._calls[call] = tool, _kept(given)
+            if tool == "CronDelete" and len(self.deleted) < MAX_ENTRIES:
+                self.deleted.add(_text(given.get("id")))
 
     def _observe_answers(self, line: Mapping[str, Any]) -> None:
         for block in content_blocks(line, "tool_result"):
@@ -113,7 +127,9 @@ def _take_job(planned: Planned, _call: str, given: _Input, answer: Mapping[str, 
     name = _text(answer.get("id"))
     if name and len(planned.jobs) < MAX_ENTRIES:
         schedule = _text(answer.get("humanSchedule")) or _text(given.get("cron"))
-        planned.jobs[name] = Job(name, schedule, _text(given.get("prompt")), answer.get("durable") is True)
+        prompt = _text(given.get("prompt"), PROMPT_CHARS)
+        is_kept, recurs = answer.get("durable") is True, answer.get("recurring") is not False
+        planned.jobs[name] = Job(name, schedule, prompt, is_kept, _text(given.get("cron")), recurs)
 
 
 def _drop_job(planned: Planned, _call: str, given: _Input, answer: Mapping[str, Any]) -> None:

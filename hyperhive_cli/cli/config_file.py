@@ -27,7 +27,7 @@ WORKSPACE_MAY = frozenset(
 USER_ALONE = frozenset(
     {"claude", "message", "permission-mode", "dangerously-skip-permissions", "expect-auth", "pass-env"}
     | {"allow-self-control", "allow-cross-session", "on-event", "on-event-kind", "report-at", "hive", "machine"}
-    | {"keep-messages", "history-days", "history-bytes"}
+    | {"keep-messages", "history-days", "history-bytes", "adopt-crons"}
     | {"web", "web-bind", "web-allow-host", "web-url", "web-cert", "web-key"}
     # A budget that the agent could raise or remove would not be one.
     | {"max-turn-cost", "max-day-cost", "max-turn-tokens", "max-tool-calls", "reserve"}

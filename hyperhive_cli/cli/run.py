@@ -78,6 +78,7 @@ _limit = partial(option, type=Duration(min=0, min_open=True), metavar="DURATION"
     help="claude's: never ask. Use it in a sandbox only",
 )  # fmt: skip
 @option("--allow-self-control", is_flag=True, help="Allow a turn to message and steer its own agent")
+@option("--adopt-crons", is_flag=True, help="Make schedules of the jobs that claude schedules by itself")
 @option("--no-wakeups", is_flag=True, help="Refuse claude's tool for waking itself up later")
 @option(
     "--allow-cross-session", is_flag=True,

@@ -70,6 +70,7 @@ class RunOptions(NamedTuple):
     compact_at: float | None
     compact_instructions: str | None
     no_wakeups: bool
+    adopt_crons: bool
     allow_cross_session: bool
     prewarm: bool
     keep_messages: Retention
@@ -168,6 +169,7 @@ def _agent(
         drain_wait_s=options.drain_wait,
         expect_auth=options.expect_auth,
         prewarm=options.prewarm,
+        adopt_crons=options.adopt_crons,
         allow_cross_session=options.allow_cross_session,
         budget=_budget(options),
         reserve=Reserve.from_texts(options.reserves),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hyperhive_cli.core.errors import StoreError
+from hyperhive_cli.core.schedules import Schedule
 from hyperhive_cli.core.settings import MAX_ATTEMPTS
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store import schema
@@ -200,12 +201,13 @@ class Inbox(MessageTable):
     def settle(
         self, record: "TurnRecord", message: Message | None, *, state: str, now_ms: int, spent: bool = True,
         acted: bool = False, not_before: int = 0, facts: Mapping[str, str] | None = None,
-        planned: Sequence[PlannedMessage] = (), withdrawn: str | None = None,
+        planned: Sequence[PlannedMessage] = (), withdrawn: str | None = None, adopted: Sequence[Schedule] = (),
+        dropped: Sequence[str] = (),
     ) -> None:  # fmt: skip
         """Store a turn's end, its message's new state, facts of the agent and planned messages, in ONE transaction.
 
-        A waiting planned message with the key `withdrawn` is cancelled. Raises UsageError for an unusable planned
-        message, before anything is stored.
+        A waiting planned message with the key `withdrawn` is cancelled. `adopted` and `dropped`: as of `_adopt`. Raises
+        UsageError for an unusable planned message, before anything is stored.
         """
         from hyperhive_cli.store.stats import close_turn  # noqa: PLC0415 - only the harness ends turns: 2 ms
 
@@ -228,6 +230,7 @@ class Inbox(MessageTable):
                 withdraw(db, withdrawn, "no longer planned", now_ms)
             for one in planned:
                 put_planned(db, one, now_ms)
+            self._adopt(adopted, dropped, now_ms)
 
     def recover(self, boot: str, *, now_ms: int) -> list[Message]:
         """Put back what earlier lives of the harness had leased: ready, or dead if the attempts are used up.

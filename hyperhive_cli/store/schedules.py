@@ -5,7 +5,7 @@ processes, or one that is killed, send it once.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ from hyperhive_cli.core.settings import check_agent_name
 from hyperhive_cli.store.messages import Message, check_message, new_uid
 
 MAX_SCHEDULES = 100  # of an agent
+MAX_ADOPTED = 10  # of claude's own jobs, besides
 _EDITABLE = {"expression", "zone", "sender", "body", "raw", "missed", "overlap", "jitter_s"}
 
 
@@ -170,6 +171,21 @@ class Schedules(ScheduleDatabase):
             number = self._put_scheduled(_message(found, f"now:{new_uid()}", 0, now_ms))
             assert number is not None  # noqa: S101 - its key is new
             return number
+
+    def _adopt(self, adopted: Sequence[Schedule], dropped: Sequence[str], now_ms: int) -> None:
+        """Store schedules of claude's own jobs, and delete those of `dropped` jobs, inside the caller's transaction.
+
+        One that is there already, with its time and text, is not stored again, nor more than MAX_ADOPTED.
+        """
+        own = [one for one in self.schedules() if one.adopted is not None] if adopted or dropped else []
+        for one in [one for one in own if one.adopted in dropped]:
+            own.remove(one)
+            self._delete_schedule(one.id)
+        for one in adopted:
+            is_known = any((one.expression, one.body) == (other.expression, other.body) for other in own)
+            if not is_known and len(own) < MAX_ADOPTED and self._find_schedule(one.name) is None:
+                own.append(_from_now(one, now_ms)._replace(created=now_ms))
+                self._put_schedule(own[-1])
 
     def fire_schedules(self, now_ms: int) -> list[Fired]:
         """Send the messages whose slots have come. Cheap if none has."""

@@ -129,3 +129,17 @@ def test_a_job_that_never_runs_is_told_of(planning: Planning) -> None:
     (note,) = of_kind(events, "note")
     assert (note["level"], note["attention"]) == ("warning", True)
     assert "a job that will never run: weekly report (Every Monday at 9:00 AM, job " in note["text"]
+
+
+def test_a_job_is_adopted_and_ends_when_a_later_turn_deletes_it(planning: Planning) -> None:
+    job = {"tool": "CronCreate", "input": {"cron": "0 9 * * 1", "prompt": "weekly report", "recurring": True}}
+    hive = planning(IS_SENT, {"times": 1, "reply": [job]})
+    hive.drain("--message", "do it", SKIP_PERMISSIONS, "--adopt-crons")
+    (schedule,) = hive.call("schedule", "--json").json_lines()
+    assert (schedule["expression"], schedule["body"], schedule["name"]) == (
+        "0 9 * * 1", "weekly report", f"job-{schedule['adopted']}",
+    )  # fmt: skip
+    deletion = {"tool": "CronDelete", "input": {"id": schedule["adopted"]}}
+    hive = planning(IS_SENT, {"times": 1, "reply": [deletion]})
+    hive.drain("--message", "end it", SKIP_PERMISSIONS, "--adopt-crons")
+    assert hive.call("schedule", "--json").stdout == ""

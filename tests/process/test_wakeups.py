@@ -7,8 +7,9 @@ import pytest
 from hyperhive_cli.agent.session import request_new_session
 from hyperhive_cli.claude.watch import TimeLimits
 from hyperhive_cli.store.messages import Message
+from hyperhive_cli.store.schedules import MAX_ADOPTED
 from tests.conftest import Step
-from tests.process.world import FOREVER, INIT, NOW, TEXT, TEXT_SESSION, Life, World
+from tests.process.world import FOREVER, INIT, NOW, TEXT, TEXT_SESSION, Life, World, result
 
 RESULT: Step = {"line": {"type": "result", "subtype": "success", "is_error": False, "result": "I will look again."}}
 AT_MS = int(NOW * 1000) + 60_000
@@ -223,6 +224,67 @@ def test_a_job_that_never_runs_is_reported_once_and_needs_a_person(world: World)
     (note,) = life.events("note")
     assert (note["level"], note["attention"]) == ("warning", True)
     assert "never run: weekly report (Every Monday at 9:00 AM, job d73b9223)" in note["text"]
+
+
+def test_a_job_is_adopted_as_a_schedule_once_and_ends_with_its_deletion(world: World) -> None:
+    for body in ("one", "two", "three"):
+        world.put(body)
+    refused = called("CronDelete", "no such job", "toolu_2", id="d73b9223")
+    turns = [[INIT, *job(), RESULT], [INIT, *job(id="another"), RESULT], [INIT, *refused, RESULT]]
+    life = world.drain(*turns[:2], adopt_crons=True)
+    (schedule,) = world.inbox.schedules()
+    assert (schedule.name, schedule.adopted, schedule.expression) == ("job-d73b9223", "d73b9223", "0 9 * * 1")
+    assert (schedule.body, schedule.sender, schedule.raw) == ("weekly report", "wakeup", True)
+    assert schedule.next_slot is not None
+    assert warnings(life) == []
+    assert [text.partition("; ")[2] for text in life.notes()[:2]] == [
+        "it is schedule job-d73b9223 (`hyperhive schedule remove job-d73b9223` ends it)"
+    ] * 2
+    world.put("four")
+    world.drain(turns[2], adopt_crons=True)
+    assert world.inbox.schedules() == []
+
+
+def test_a_job_that_fires_once_becomes_a_message(world: World) -> None:
+    world.put("do it")
+    life = world.drain([INIT, *job(recurring=False), RESULT], adopt_crons=True)
+    (message,) = planned_by(world)
+    assert (message.state, message.body, message.not_before > world.now * 1000) == ("ready", "weekly report", True)
+    assert f"it is message {message.id} " in life.notes()[0]
+    assert world.inbox.schedules() == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "why"),
+    [("*/5 * * * *", "more often than every 15 minutes"), ("0,5 9 * * *", "more often"), ("nonsense", "not a valid")],
+)
+def test_a_job_that_runs_too_often_is_not_adopted(expression: str, why: str, world: World) -> None:
+    world.put("do it")
+    found = {"id": "d73b9223", "humanSchedule": "often", "recurring": True}
+    steps = called("CronCreate", found, cron=expression, prompt="look")
+    (note,) = world.drain([INIT, *steps, RESULT], adopt_crons=True).events("note")
+    assert (note["level"], note["attention"]) == ("warning", True)
+    assert why in note["text"]
+    assert world.inbox.schedules() == []
+
+
+def test_no_more_jobs_are_adopted_than_an_agent_may_have(world: World) -> None:
+    world.put("do it")
+    steps = list[Step]()
+    for number in range(MAX_ADOPTED + 1):
+        found, given = {"id": f"id{number}", "recurring": True}, {"cron": f"{number} 9 * * *", "prompt": "look"}
+        steps += called("CronCreate", found, f"toolu_{number}", **given)
+    life = world.drain([INIT, *steps, RESULT], adopt_crons=True)
+    assert len(world.inbox.schedules()) == MAX_ADOPTED
+    (warning,) = warnings(life)
+    assert warning.endswith(f"an agent has at most {MAX_ADOPTED} schedules of its own")
+
+
+@pytest.mark.parametrize("end", [[{"exit": 1}], [result(is_error=True)]])
+def test_a_turn_that_fails_adopts_nothing(end: list[Step], world: World) -> None:
+    world.put("do it")
+    world.drain([INIT, *job(), *end], adopt_crons=True)
+    assert world.inbox.schedules() == []
 
 
 def test_a_job_that_claude_takes_back_is_not_reported(world: World) -> None:

@@ -123,15 +123,15 @@ def test_a_job_is_known_by_its_schedule_and_prompt() -> None:
     planned = observe(*job(), *job("2004fefd", "toolu_3", durable=True))
     schedule = "Every Monday at 9:00 AM"
     assert list(planned.jobs.values()) == [
-        Job("d73b9223", schedule, "weekly report"),
-        Job("2004fefd", schedule, "weekly report", kept=True),
+        Job("d73b9223", schedule, "weekly report", expression="0 9 * * 1"),
+        Job("2004fefd", schedule, "weekly report", kept=True, expression="0 9 * * 1"),
     ]
     assert not planned.replaces
 
 
 def test_a_job_without_words_for_its_schedule_shows_the_expression() -> None:
     planned = observe(call("CronCreate", cron="0 9 * * 1", prompt="p"), answer({"id": "x"}))
-    assert planned.jobs == {"x": Job("x", "0 9 * * 1", "p")}
+    assert planned.jobs == {"x": Job("x", "0 9 * * 1", "p", expression="0 9 * * 1")}
 
 
 def test_a_job_that_is_deleted_is_gone() -> None:
@@ -141,7 +141,8 @@ def test_a_job_that_is_deleted_is_gone() -> None:
 
 def test_a_job_that_could_not_be_deleted_stays() -> None:
     error = answer("Error: No scheduled job with id 'd73b9223'", "toolu_3", is_error=True)
-    assert observe(*job(), call("CronDelete", "toolu_3", id="d73b9223"), error).jobs
+    planned = observe(*job(), call("CronDelete", "toolu_3", id="d73b9223"), error)
+    assert (list(planned.jobs), planned.deleted) == (["d73b9223"], {"d73b9223"})
 
 
 @pytest.mark.parametrize("at_ms", [None, "soon", True, -1, 0, 10**18, [], float("nan"), float("inf")])
