@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.declared import argument, group, option, pass_invocation
-from hyperhive_cli.cli.invocation import Invocation, now_ms, print_json, print_lines, say_if_new
+from hyperhive_cli.cli.invocation import Invocation, check_known, now_ms, print_json, print_lines, say_if_new
 from hyperhive_cli.cli.send import read_stdin
 from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.cli.tables import is_piped, no_header_option, print_piped, print_spans
@@ -96,7 +96,9 @@ def add_schedule(
     """  # noqa: D301 - click's own mark
     changes = {"sender": "operator", "zone": _zone(options["zone"]), **_given(options)}
     body = read_stdin() if text in {None, "-"} else str(text)
-    with invocation.client(changes=True, may_be_new=invocation.agent is None) as client:
+    with invocation.client(changes=True, may_be_new=True) as client:
+        if invocation.is_by_name:
+            check_known(client)
         new = Schedule(0, name, expression, body=body, raw=raw, **changes)
         with client.schedules(changes=True) as schedules:
             added = schedules.add_schedule(new, now_ms=now_ms())

@@ -86,10 +86,8 @@ class HandOver:
     async def send_unsynced(self) -> bool:
         """Put the messages that were sent to this machine, past the hive, into the hive; return True if there were any.
 
-        One that the hive refuses is kept here as dead. Schedules that were added here move there as well. Raises
-        StoreError.
+        One that the hive refuses is kept here as dead. Raises StoreError.
         """
-        await self._send_schedules()
         unsynced = self._local_inbox.unsynced()
         planned = {one.id for one in self._local_inbox.planned()} if unsynced else set()
         has_sent = False
@@ -98,14 +96,21 @@ class HandOver:
             has_sent = self._record(message, answer) or has_sent
         return has_sent
 
-    async def _send_schedules(self) -> None:
+    async def send_schedules(self) -> bool:
+        """Move the schedules that were added on this machine into the hive; return True if there were any.
+
+        One whose name is another one's there is paused here, with a note. Raises StoreError.
+        """
+        has_sent = False
         for schedule in self._local_inbox.schedules():
             if await self._connection.call(partial(self._take_in, schedule)):
                 self._local_inbox.remove_schedule(schedule.name)
+                has_sent = True
             elif not schedule.paused:
                 self._local_inbox.pause_schedule(schedule.name, now_ms=self._bus.now_ms())
                 name = schedule.name
                 self._bus.note(f"the hive has another schedule {name}: the one of this machine is paused", "error")
+        return has_sent
 
     def _take_in(self, schedule: Schedule, connection: "Connection") -> bool:
         return self._in_hive(connection).take_in_schedule(schedule)

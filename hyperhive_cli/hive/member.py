@@ -114,6 +114,8 @@ class Member:
         if lease_clock.action_due(self._clock()) is not LeaseAction.KEEP:
             raise AwayError("the lease on this agent cannot be renewed")
         await self._sync(lease)
+        if await self._hand_over.send_schedules():
+            await self.schedule_keeper.fire(lease)
         if await self._hand_over.send_unsynced():
             self._may_have_messages = True
         if not (self._may_have_messages or self._is_lease_unconfirmed or self._is_message_due()):

@@ -163,6 +163,25 @@ def test_a_machine_keeps_the_schedules_of_its_own_agents(database: Database) -> 
     assert database.rows("SELECT agent FROM hyperhive.schedule") == [("other",)]
 
 
+def test_a_schedule_is_kept_from_any_machine_and_sent_in_a_drain(database: Database) -> None:
+    with database.machines("a", runs=TEXT) as (machine,):
+        call = partial(machine.call, "elsewhere", "-a", "bee", "schedule")
+        assert call("add", "nightly", "0 6 * * *", "audit").status == 1, "the hive does not know the agent"
+        machine.send("bee", "first")
+        assert call("add", "nightly", "0 6 * * *", "audit", "--zone", "UTC").status == 0
+        assert call("list", "--json").json_lines()[0]["name"] == "nightly"
+        assert "nightly" in call("show", "nightly").stdout
+        status = machine.status("bee")["schedules"]
+        assert [one["name"] for one in status] == ["nightly"]
+        database.change("UPDATE hyperhive.schedule SET next_slot = next_slot - %s", DAY_MS)
+        assert machine.call("bee", "run", "--drain", "--claude", str(machine.fake.path)).status == 0
+        assert database.rows("SELECT body, state FROM hyperhive.inbox ORDER BY id") == [
+            ("first", "done"), ("audit", "done"),
+        ]  # fmt: skip
+        assert call("remove", "nightly").status == 0
+        assert database.rows("SELECT count(*) FROM hyperhive.schedule") == [(0,)]
+
+
 def test_a_harness_sends_what_is_due_and_takes_its_folders_schedules_along(database: Database) -> None:
     """Its own, from before it was in the hive, are the hive's from then on."""
     with database.machines("a", runs=TEXT) as (machine,):
