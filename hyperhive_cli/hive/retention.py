@@ -3,34 +3,26 @@
 The rule is the hive's own, set by its owner (`hive init`); machines only ask for the steps, which take no argument.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
+from hyperhive_cli.core.retention import HistoryRetention
 from hyperhive_cli.hive.database import Connection
 
 STEP_EVERY_S = 600.0  # between two looks whether a segment of the history should be opened or dropped
 STEP_PAUSE_S = 0.1  # between two steps of one drop
 
 
-class HiveRetention(NamedTuple):
-    """Keep events of the last `days`, and at most `bytes` of the database's disk; the newest of each agent always."""
-
-    days: int
-    bytes: int
-
-
-def retention(connection: "Connection") -> HiveRetention:
-    """Return the rule of this hive."""
-    row = connection.execute("SELECT days, bytes FROM hyperhive.retention").fetchone()
-    assert row is not None  # noqa: S101 - of a migration
-    return HiveRetention(*row)
-
-
-def set_retention(connection: "Connection", *, days: int | None, most_bytes: int | None) -> HiveRetention:
+def set_retention(
+    connection: "Connection", *, days: int | None = None, size_bytes: int | None = None
+) -> HistoryRetention:
     """Change the rule as far as it is given, and return it; the next step of any machine applies it."""
-    connection.execute(
-        "UPDATE hyperhive.retention SET days = coalesce(%s, days), bytes = coalesce(%s, bytes)", (days, most_bytes)
-    )
-    return retention(connection)
+    row = connection.execute(
+        """UPDATE hyperhive.retention SET days = coalesce(%s, days), bytes = coalesce(%s, bytes)
+           RETURNING days, bytes""",
+        (days, size_bytes),
+    ).fetchone()
+    assert row is not None  # noqa: S101 - of a migration
+    return HistoryRetention(*row)
 
 
 def keep_history(connection: "Connection") -> bool:
@@ -39,12 +31,12 @@ def keep_history(connection: "Connection") -> bool:
     return bool(row and row[0])
 
 
-def history(connection: "Connection") -> dict[str, Any]:
-    """Return the rule, and what is kept: bytes of disk, and since when it is complete (Unix ms; None: not yet)."""
-    days, most_bytes = retention(connection)
+def look_at_history(connection: "Connection") -> dict[str, Any]:
+    """Return the rule (`days`, `bytes`), `used_bytes` of disk, and since when every event is kept (`since_ms`)."""
     row = connection.execute(
-        """SELECT hyperhive.history_bytes(), count(*), extract(epoch FROM min(opened))::float8 FROM hyperhive.segment"""
+        """SELECT days, bytes, hyperhive.history_bytes(),
+               (SELECT round(extract(epoch FROM min(opened)) * 1000)::bigint FROM hyperhive.segment)
+           FROM hyperhive.retention"""
     ).fetchone()
-    assert row is not None  # noqa: S101 - an aggregate
-    used, segments, since = row
-    return {"days": days, "bytes": most_bytes, "used_bytes": used, "segments": segments, "since": round(since * 1000)}
+    assert row is not None  # noqa: S101 - as above
+    return dict(zip(("days", "bytes", "used_bytes", "since_ms"), row, strict=True))

@@ -136,6 +136,13 @@ def hive_to_lines(agents: Sequence[Mapping[str, Any]], machines: Sequence[Mappin
     return [*lines, "", *table([*HIVE_MACHINE], those, width)] if machines else lines
 
 
+def hive_history_words(history: Mapping[str, Any], now: float) -> str:
+    """Return how much of its events a hive keeps, and how much it may."""
+    days = max(0, int((now - history["since_ms"] / 1000) // 86_400))
+    used, most = text.size(history["used_bytes"]), text.size(history["bytes"])
+    return f"events of {text.plural(days, 'day')} (at most {history['days']}), {used} (at most {most})"
+
+
 HIVE_AGENT = ("agent", "machine", "lease", "epoch", "status", "waiting", "leased", "held", "dead", "events", "changed")
 HIVE_MACHINE = ("machine", "agents", "state")
 

@@ -9,7 +9,7 @@ import pytest
 from hyperhive_cli.core.settings import HISTORY_CAPACITY
 from hyperhive_cli.hive import fleet, owner_sql
 from hyperhive_cli.hive.database import connect, migrate
-from hyperhive_cli.hive.retention import history, keep_history, set_retention
+from hyperhive_cli.hive.retention import keep_history, look_at_history, set_retention
 from hyperhive_cli.hive.schema import HIVE
 from tests.conftest import wait_until
 from tests.harness import TEXT
@@ -43,7 +43,7 @@ def kept(database: Database) -> dict[str, tuple[int, int, int]]:
 def test_events_are_kept_for_days_and_the_newest_of_each_agent_however_old(database: Database) -> None:
     """`idle` worked once, `steady` works each day, `resting` works, rests and goes on; no number is ever missing."""
     with database.connect() as connection:
-        set_retention(connection, days=2, most_bytes=None)
+        set_retention(connection, days=2)
         idle, steady, resting = (Writer(connection, name) for name in ("idle", "steady", "resting"))
         idle.write(HISTORY_CAPACITY + 100)
         resting.write(1_500)
@@ -68,7 +68,7 @@ def test_events_are_kept_for_days_and_the_newest_of_each_agent_however_old(datab
 
 def test_with_no_days_the_newest_events_of_each_agent_are_kept(database: Database) -> None:
     with database.connect() as connection:
-        set_retention(connection, days=0, most_bytes=None)
+        set_retention(connection, days=0)
         writer = Writer(connection, "bee")
         for _ in range(3):
             writer.write(HISTORY_CAPACITY)
@@ -85,14 +85,14 @@ def test_the_oldest_days_go_when_there_are_more_bytes_than_allowed(database: Dat
     with database.connect() as connection:
         lease = Writer(connection, "bee").lease
         most, last = 16 * MIB, 0
-        set_retention(connection, days=30, most_bytes=most)
+        set_retention(connection, days=30, size_bytes=most)
         while segments(database)[0] == 1:
             rows = [(last + at, 1, "stream", long) for at in range(1, 201)]
             owner_sql.append(connection, lease, rows, last)
             last += 200
             database.change("UPDATE hyperhive.segment SET opened = opened - interval '1 minute'")  # none lasts a day
             keep(connection)
-            used = history(connection)["used_bytes"]
+            used = look_at_history(connection)["used_bytes"]
             assert used < 1.2 * most, "what is kept of one agent however old counts too"
     first, newest, count = kept(database)["bee"]
     assert (newest, count) == (last, newest - first + 1)
@@ -173,3 +173,14 @@ def test_a_machine_keeps_the_history_by_itself(database: Database) -> None:
     database.change("UPDATE hyperhive.segment SET opened = opened - interval '40 days'")
     with database.machines("a", runs=TEXT) as (machine,), machine.run("bee"):
         wait_until(lambda: segments(database) == [1, 2])
+
+
+def test_the_rule_is_set_by_the_owner_and_shown(database: Database) -> None:
+    with database.machines("a") as (machine,):
+        said = machine.call("x", "hive", "init", "--history-days", "90", "--history-bytes", "200GB").stdout
+        assert said.endswith("it keeps events for 90 days, at most 186 GiB of them\n")
+        assert "90 days" in machine.call("x", "hive", "init", "--history-bytes", "1.5TB").stdout
+        shown = machine.call("x", "hive", "status", "--json").json_lines()[0]["history"]
+        assert (shown["days"], shown["bytes"]) == (90, 1_500_000_000_000)
+        assert 0 < shown["used_bytes"] < MIB
+        assert machine.call("x", "hive", "init", "--history-days", "x").status == 2

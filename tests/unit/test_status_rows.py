@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from hyperhive_cli.render.agent_tables import PIPED_AGENT, agent_to_values, agents_to_spans, hive_to_lines, summary_of
+from hyperhive_cli.render.agent_tables import (
+    PIPED_AGENT,
+    agent_to_values,
+    agents_to_spans,
+    hive_history_words,
+    hive_to_lines,
+    summary_of,
+)
 from hyperhive_cli.render.console.state import facts_row
 from hyperhive_cli.render.piped import values_to_line
 from hyperhive_cli.render.status_rows import Row, budget_to_rows, fit, status_to_rows, today_words
@@ -147,6 +154,12 @@ def test_the_table_of_agents_has_a_column_for_held_messages_if_there_are_any() -
     for held, is_shown in ((0, False), (2, True)):
         head, *_ = hive_to_lines([FOUND | {"held": held, "hive": hive}], [], 200)
         assert ("HELD" in head.split()) is is_shown
+
+
+def test_a_hive_says_how_much_history_it_keeps() -> None:
+    history = {"days": 30, "bytes": 10 * 2**30, "used_bytes": 3 * 2**20, "since_ms": (NOW - 12.6 * 86_400) * 1000}
+    assert hive_history_words(history, NOW) == "events of 12 days (at most 30), 3 MiB (at most 10 GiB)"
+    assert hive_history_words(history, 0) == "events of 0 days (at most 30), 3 MiB (at most 10 GiB)"
 
 
 def test_the_limits_and_the_newest_compaction_have_rows() -> None:
