@@ -1,6 +1,8 @@
 """The database goes away and comes back: nothing is lost, nothing is doubled, no turn outlives its lease."""
 
+import sqlite3
 import time
+from contextlib import closing
 
 import pytest
 
@@ -12,6 +14,8 @@ from tests.hive.postgres import Server
 
 # The machine reckons with less than what the database gives; with the true times: test_network.py.
 SHORT = {**QUICK, "hive.lease.LEASE_S": 17.0, "hive.lease.RENEW_EVERY_S": 1.0}
+
+SMALL_TABLE = {"feed.archiver.HISTORY_CAPACITY": 10, "agent.maintenance.SWEEP_EVERY_S": 0.05}
 
 
 def chatter(count: int) -> list[Step]:
@@ -55,6 +59,23 @@ def test_a_server_that_is_killed_loses_and_doubles_nothing(mortal: Database) -> 
     told = follower.events()
     assert [event["seq"] for event in told] == list(range(1, len(told) + 1))
     assert [(event["ts"], event["kind"]) for event in told[: len(own)]] == own
+
+
+def test_a_hive_that_was_away_for_longer_than_the_events_table_lacks_nothing(database: Database) -> None:
+    """The older events are in the segments of the folder's history by then."""
+    with database.machines("a", runs=chatter(100)) as (a,):
+        a.variables, a.constants = {"HYPERHIVE_HIVE": ""}, QUICK | SMALL_TABLE
+        with a.run("bee", "--message", "one") as program:
+            program.wait_for_kind("turn_end")
+            with closing(sqlite3.connect(a.state_dir("bee") / "hyperhive-events.sqlite")) as db:
+                wait_until(lambda: db.execute("SELECT min(id) > 50 FROM events").fetchone() == (1,))
+        a.variables, words = {}, ["run", "--claude", str(a.fake.path), "--machine", "a", "--drain"]
+        assert a.call("bee", *words).status == 0
+        alone = program.events()
+    shipped = database.rows("SELECT seq, ts, kind FROM hyperhive.event ORDER BY seq")
+    assert [seq for seq, _, _ in shipped] == list(range(1, len(shipped) + 1))
+    assert [row[1:] for row in shipped[: len(alone)]] == [(event["ts"], event["kind"]) for event in alone]
+    assert len(alone) > 100
 
 
 @pytest.mark.exhaustive
