@@ -99,7 +99,7 @@ STATUS_FIELDS = {
     "agent", "workspace", "state_dir", "running", "pid", "boot", "status", "why", "waits_until", "state", "activity",
     "since_unix", "model", "session_id", "auth_source", "context_tokens", "context_window", "usage", "unread", "paused",
     "held", "dead", "login", "prewarmed", "seq", "last_event", "last_turn", "last_outcomes", "today", "budget",
-    "last_compaction", "next_due", "problems", "limits", "mcp", "permission_mode", "consoles",
+    "last_compaction", "next_due", "problems", "limits", "quota", "idle_until", "mcp", "permission_mode", "consoles",
     "paused_since", "silence", "schedules",
 }  # fmt: skip
 
@@ -324,7 +324,7 @@ def test_the_inbox_lists_what_waits_runs_or_is_dead(hive: Hive, fake_claude: Fak
     assert everything[2]["body"] == "three\n\x1b[31mred"
     assert everything[0].keys() == {
         "id", "key", "sender", "body", "raw", "state", "attempts", "deliveries", "acted", "not_before", "reason",
-        "created", "changed", "uid", "start", "edited",
+        "created", "changed", "uid", "start", "edited", "idle",
     }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from hyperhive_cli.core.agent_report import read_report
 from hyperhive_cli.core.budget import Budget, Day, Overrides, budget_detail
 from hyperhive_cli.harness.login_session import Login
 from hyperhive_cli.render.agent_tables import agent_to_values, agents_to_spans, hive_to_lines
+from hyperhive_cli.render.quota_rows import quota_to_rows, quota_to_values
 from hyperhive_cli.render.status_rows import status_to_rows
 from hyperhive_cli.store.report import empty_status
 from hyperhive_cli.web.api import capabilities
@@ -42,6 +43,9 @@ RIGHT: dict[str, Any] = {
     "last_compaction": {"turn_id": 1, "ended": NOW * 1_000, "before": 9, "after": 3},
     "limits": [{"type": "five_hour", "name": "5-hour limit", "status": None, "utilization": 0.2, "resets_at": NOW + 9,
                 "of_model": False}],
+    "quota": [{"window": "five_hour", "name": "5h", "used": 0.62, "resets_at": NOW + 9_000, "seen": NOW - 9,
+               "reserved": 0.2, "forecast": {"low": 0.7, "high": 1.1, "full_from": NOW + 9, "full_until": None}}],
+    "idle_until": NOW + 9_000,
     "mcp": ["gone: failed"], "why": "rate limited",
     "activity": {"doing": "tool", "tool": "Bash", "argument": "make", "since": NOW * 1_000, "tools_running": 1,
                  "tool_calls": 3, "tokens": 5},
@@ -76,6 +80,8 @@ def test_whatever_is_reported_can_be_shown(name: str) -> None:
             for plain in (False, True):
                 status_to_rows(shown, NOW, plain=plain)
                 agents_to_spans([shown], NOW, 200, plain=plain)
+                quota_to_rows(shown["quota"], NOW, plain=plain)
+            [*quota_to_values(shown["quota"])]
             [*agent_to_values(shown, NOW)]
             hive_to_lines([shown], [], 200)
             capabilities(shown, answers=True)

@@ -70,6 +70,8 @@ def empty_report(paths: AgentPaths) -> dict[str, Any]:
         "budget": None,
         "last_compaction": None,
         "limits": [],
+        "quota": [],
+        "idle_until": None,
         "mcp": None,
     }
 
