@@ -11,7 +11,7 @@ from hyperhive_cli.render.quota_rows import PIPED_WINDOW, quota_to_rows, quota_t
 from hyperhive_cli.render.status_rows import fit
 from hyperhive_cli.transcript.quota_words import NOT_KNOWN, open_quota
 
-_WHY = "claude reports it in its turns, with the login of a subscription (2.1.332 does, 2.1.197 rarely)"
+WHY_NOT_KNOWN = "claude reports it in its turns, with the login of a subscription (2.1.332 does, 2.1.197 rarely)"
 
 
 @command()
@@ -40,5 +40,5 @@ def quota(invocation: Invocation, hive: str | None, *, as_json: bool, no_header:
         rows = quota_to_rows(windows, now, plain=is_plain())
         print_lines(paint(fit(row, max(len(name) for name, _ in rows), columns())) for row in rows)
     if not windows:
-        echo(f"{NOT_KNOWN}: {_WHY}", err=True)
+        echo(f"{NOT_KNOWN}: {WHY_NOT_KNOWN}", err=True)
         say_if_new(client)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hyperhive_cli.cli.budget import NO_LIMITS, raise_to
 from hyperhive_cli.cli.inbox import change_each
 from hyperhive_cli.cli.model import choose_model
+from hyperhive_cli.cli.quota import WHY_NOT_KNOWN
 from hyperhive_cli.cli.session import COMPACTING, compacted, end_wait, interrupt_turn
 from hyperhive_cli.cli.show import call_rows, tool_of, turn_rows
 from hyperhive_cli.cli.width import columns
@@ -25,10 +26,12 @@ from hyperhive_cli.render.console.remarks import listing, remark
 from hyperhive_cli.render.console.typing import DETACH
 from hyperhive_cli.render.document import rows_to_text
 from hyperhive_cli.render.inbox_table import messages_to_spans
+from hyperhive_cli.render.quota_rows import quota_to_rows
 from hyperhive_cli.render.status_rows import Row, budget_to_rows, status_to_rows
 from hyperhive_cli.store.messages import View, check_message, new_uid
 from hyperhive_cli.store.model import load_model
 from hyperhive_cli.store.turns import find_turn
+from hyperhive_cli.transcript.quota_words import NOT_KNOWN, open_quota
 
 if TYPE_CHECKING:
     from hyperhive_cli.doctor.findings import Finding
@@ -225,6 +228,15 @@ def _budget(agent: Agent, words: str) -> Said:
         yield _rows(budget_to_rows(found["budget"]))
 
 
+def _quota(agent: Agent, _: str) -> Said:
+    with agent.opened() as client:
+        windows = open_quota(client.status()["quota"], time.time())
+    if windows:
+        yield _rows(quota_to_rows(windows, time.time()))
+    else:
+        yield remark(f"{NOT_KNOWN}: {WHY_NOT_KNOWN}")
+
+
 def _dollars(amount: str) -> float | None:
     """Return an amount that was typed, None if it is not a positive number."""
     try:
@@ -316,6 +328,7 @@ COMMANDS: Mapping[str, SlashCommand] = {
     "resume": SlashCommand("", "continue after a pause, a limit, a failure or a wait", _does(end_wait)),
     "model": SlashCommand("[NAME]", "show or set the model of the next turn", _model),
     "budget": SlashCommand("[raise N]", "show today's dollars, or raise today's limit", _budget),
+    "quota": SlashCommand("", "show how much of the account's plan is used", _quota),
     "compact": SlashCommand("", "summarise the conversation after the running turn", _compact, is_long=True),
     "new-session": SlashCommand("", "start a new conversation with the next turn", _does(steering.start_new_session)),
     "doctor": SlashCommand("", "check claude, the agent's files and this machine", _doctor, is_long=True),

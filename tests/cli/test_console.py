@@ -69,6 +69,8 @@ def test_the_agent_is_paused_continued_and_asked_for_its_state_in_the_console(
         terminal.wait_for("outcomes")
         terminal.type("/budget\n")
         terminal.wait_for("no limits are set")
+        terminal.type("/quota\n")
+        terminal.wait_for("not known: claude reports it")
 
 
 def test_a_pause_keeps_its_moment_over_a_restart_and_without_a_harness(hive: Hive, fake_claude: FakeClaude) -> None:
