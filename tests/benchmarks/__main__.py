@@ -41,6 +41,7 @@ BENCHMARKS = (
     "opening",
     "first-page",
     "history",
+    "archive",
     "hive",
 )
 SIDE_BY_SIDE = 4  # they wait more than they work

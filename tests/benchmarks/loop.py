@@ -50,10 +50,10 @@ async def _flooded(corpus: str, folder: Path) -> Sample:
     late: list[float] = []
     with open_event_store(folder / "events.sqlite") as store:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_probe, late)
+            nursery.start_soon(probe, late)
             await Turn(request_for(corpus, folder), PlainFeed(Bus(store))).run()
             nursery.cancel_scope.cancel()
-    return _late(late)
+    return late_to_sample(late)
 
 
 def idle(_: str) -> Sample:
@@ -64,17 +64,19 @@ def idle(_: str) -> Sample:
 async def _idle() -> Sample:
     late: list[float] = []
     with trio.move_on_after(IDLE_S):
-        await _probe(late)
-    return _late(late)
+        await probe(late)
+    return late_to_sample(late)
 
 
-async def _probe(late: list[float]) -> None:
+async def probe(late: list[float]) -> None:
+    """Note how late each of many sleeps ends, forever."""
     while True:
         due = trio.current_time() + PROBE_S
         await trio.sleep_until(due)
         late.append((trio.current_time() - due) * 1000)
 
 
-def _late(late: list[float]) -> Sample:
+def late_to_sample(late: list[float]) -> Sample:
+    """Return the distribution."""
     cuts = quantiles(late, n=100)
     return {"p50": cuts[49], "p99": cuts[98], "max": max(late)}
