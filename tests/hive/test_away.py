@@ -64,7 +64,7 @@ def test_a_server_that_is_killed_loses_and_doubles_nothing(mortal: Database) -> 
 def test_a_hive_that_was_away_for_longer_than_the_events_table_lacks_nothing(database: Database) -> None:
     """The older events are in the segments of the folder's history by then."""
     with database.machines("a", runs=chatter(100)) as (a,):
-        a.variables, a.constants = {"HYPERHIVE_HIVE": ""}, QUICK | SMALL_TABLE
+        a.variables, a.constants = {"HYPERHIVE_HIVE": ""}, {**QUICK, **SMALL_TABLE}
         with a.run("bee", "--message", "one") as program:
             program.wait_for_kind("turn_end")
             with closing(sqlite3.connect(a.state_dir("bee") / "hyperhive-events.sqlite")) as db:
