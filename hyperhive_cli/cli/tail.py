@@ -1,9 +1,9 @@
 """`hyperhive tail`: the events of one agent, or of several agents of a hive, each under its name."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
-from itertools import groupby, islice
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from hyperhive_cli.cli import completers
@@ -32,6 +32,7 @@ from hyperhive_cli.feed.agent_feed import AgentFeed
 from hyperhive_cli.feed.filters import EventFilter, Feed, Heads
 from hyperhive_cli.harness.client import LocalClient
 from hyperhive_cli.harness.signals import hold_suspension
+from hyperhive_cli.store.chunk import CHUNK_BYTES
 
 if TYPE_CHECKING:
     from hyperhive_cli.hive.feed import AgentEvent
@@ -166,8 +167,8 @@ class _Shown(Generic[T]):
     def earlier(self, show: Callable[[list[T]], None]) -> bool:
         """Show what the feed holds already; return False if that is nothing."""
         heads, is_empty = self._heads, True
-        found = iter(self._wanted.earlier(self._feed, self._record_of) if heads is None else heads.earlier(self._feed))
-        while batch := list(islice(found, BATCH)):
+        found = self._wanted.earlier(self._feed, self._record_of) if heads is None else heads.earlier(self._feed)
+        for batch in _batches(found, lambda one: len(self._record_of(one).payload)):
             show(batch)
             is_empty = False
         return not is_empty
@@ -199,6 +200,19 @@ class _Shown(Generic[T]):
                 break
         if waiting:
             show(waiting)
+
+
+def _batches(found: Iterable[T], size_of: Callable[[T], int]) -> Iterator[list[T]]:
+    """Yield what is written together: BATCH at most, and not much more than CHUNK_BYTES."""
+    batch, size = list[T](), 0
+    for one in found:
+        batch.append(one)
+        size += size_of(one)
+        if len(batch) == BATCH or size >= CHUNK_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 class _ManyDisplays(StaticDisplay):

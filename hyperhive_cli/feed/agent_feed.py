@@ -24,6 +24,7 @@ from hyperhive_cli.feed.follower import (
     Snapshot,
     Unreadable,
 )
+from hyperhive_cli.store.chunk import CHUNK_BYTES
 from hyperhive_cli.store.folder import lock_holder
 from hyperhive_cli.store.history import HistoryReader, open_history
 from hyperhive_cli.store.segments import Warn
@@ -158,7 +159,7 @@ class AgentFeed:
         is_held = not is_checked or history.holds(self.last, self._follower.ts)
         if not is_held and lock_holder(self._paths.lock_file) is not None:
             return Unreadable()  # a harness that does not answer now may have shown what it could not write yet
-        events, last = history.since(self.last)
+        events, last = history.since(self.last, most_bytes=CHUNK_BYTES)
         return Page(events, last, is_held=is_held)
 
 

@@ -39,7 +39,9 @@ _AFTER = "SELECT id, ts, kind, payload_json FROM events WHERE id > ? ORDER BY id
 _TIME = "SELECT ts FROM events WHERE id = ?"
 _IS_BETWEEN = "SELECT :seq > (SELECT min(id) FROM events) AND :seq < (SELECT max(id) FROM events)"
 _ALL = 2**63 - 1
-_FoundRow = tuple[int, object, object, object]  # SQLite does not enforce a column's type
+# As bytes, which a payload is sent as: a line of text outside Latin-1 would take four times as much memory as a str.
+_COLUMNS = "id, ts, kind, CAST(payload_json AS BLOB)"
+_FoundRow = tuple[int, object, object, bytes | None]  # SQLite does not enforce a column's type
 
 
 @dataclass(slots=True)
@@ -165,7 +167,7 @@ class EventStore:
         Rows that cannot be read are skipped, and fewer are read if they are long. The second value is `seq` if no rows
         were left.
         """
-        query = "SELECT id, ts, kind, payload_json FROM events WHERE id > ? ORDER BY id LIMIT ?"
+        query = f"SELECT {_COLUMNS} FROM events WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608 - our own list
         rows = self._page(query, (seq, limit), most_bytes)
         return list(rows_to_events(rows)), rows[-1][0] if rows else seq
 
@@ -184,7 +186,7 @@ class EventStore:
         marks = ",".join("?" * len(kinds))
         of_kind = f"AND kind IN ({marks})" if kinds else ""
         rows = self._page(
-            f"SELECT id, ts, kind, payload_json FROM events WHERE id <= ? {of_kind} ORDER BY id DESC LIMIT ?",  # noqa: S608 - only marks
+            f"SELECT {_COLUMNS} FROM events WHERE id <= ? {of_kind} ORDER BY id DESC LIMIT ?",  # noqa: S608 - only marks
             (_ALL if upto is None else upto, *kinds, limit),
             most_bytes,
         )
@@ -197,7 +199,7 @@ class EventStore:
             with closing(self.connection.execute(query, parameters)) as cursor:
                 for row in cursor:
                     rows.append(row)
-                    size += len(row[3]) if isinstance(row[3], str) else 0
+                    size += len(row[3] or b"")
                     if size >= most_bytes:
                         break
         except (sqlite3.Error, OverflowError) as error:
@@ -247,13 +249,20 @@ def rows_to_events(rows: Iterable[Sequence[Any]]) -> Iterator[BusEvent]:
     """Yield the events of these rows (seq, ts, kind, payload); one that cannot be read is left out."""
     for seq, ts, kind, payload in filter(_is_row, rows):
         with suppress(ValueError, TypeError):
-            yield BusEvent.from_row(seq, ts, kind, payload.encode())
+            yield _row_to_event(seq, ts, kind, payload.encode() if isinstance(payload, str) else payload)
+
+
+def _row_to_event(seq: int, ts: int, kind: str, payload: bytes) -> BusEvent:
+    try:
+        return BusEvent.from_row(seq, ts, kind, payload)
+    except ValueError:  # perhaps not UTF-8
+        return BusEvent.from_row(seq, ts, kind, _text(payload).encode())
 
 
 def _is_row(row: Sequence[Any]) -> bool:
     """Return True if the columns have their types, which SQLite does not enforce."""
     _, ts, kind, payload = row
-    return isinstance(ts, int) and isinstance(kind, str) and isinstance(payload, str) and "\n" not in kind
+    return isinstance(ts, int) and isinstance(kind, str) and isinstance(payload, str | bytes) and "\n" not in kind
 
 
 def _text(raw: bytes) -> str:

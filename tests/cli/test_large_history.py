@@ -7,7 +7,9 @@ import subprocess
 import pytest
 
 from hyperhive_cli.core.events import BusEvent
-from hyperhive_cli.store.events import PAGE_BYTES, open_event_store
+from hyperhive_cli.core.retention import HistoryRetention
+from hyperhive_cli.store.archive import Archive
+from hyperhive_cli.store.events import PAGE_BYTES, open_event_store, read_archivable
 from tests.harness import Event, Hive
 
 LINES = 1_200
@@ -16,7 +18,7 @@ MOST_BYTES = 40 * 2**20  # beside what the command takes for a small history: a 
 
 
 def fill(hive: Hive, lines: int) -> None:
-    """Write a turn with so many long answers of a tool."""
+    """Write a turn with so many long answers of a tool; the first half is in the archive."""
     hive.state_dir.mkdir(parents=True, exist_ok=True)
     block = {"type": "tool_result", "tool_use_id": "t", "content": "a line of much\n" * (LINE_BYTES // 15)}
     answer = {"kind": "stream", "type": "user", "message": {"role": "user", "content": [block]}}
@@ -30,6 +32,14 @@ def fill(hive: Hive, lines: int) -> None:
         for seq, event in enumerate(events, first):
             record = BusEvent.from_json(json.dumps({"seq": seq, "ts": 1_700_000_000_000, **event}).encode())
             assert store.append([record]) is None
+        archive = Archive(hive.state_dir / "history", HistoryRetention(), lambda _: "")
+        archive.find_end()
+        archive.prepare()
+        while archive.upto < first + lines / 2 and archive.append(read_archivable(store, archive.upto)):
+            pass
+        while store.sweep(0, archive.upto):
+            pass
+        assert first + lines / 2 <= archive.upto
 
 
 def peak_bytes(hive: Hive, *words: str) -> int:
@@ -48,6 +58,9 @@ def peak_bytes(hive: Hive, *words: str) -> int:
     "words",
     [
         ["show", "1"],
+        pytest.param(["tail", "--no-follow", "--since", "0"], marks=pytest.mark.exhaustive),
+        pytest.param(["tail", "--no-follow", "--json", "--turn", "1"], marks=pytest.mark.exhaustive),
+        pytest.param(["tail", "--no-follow", "--grep", "nothing of it"], marks=pytest.mark.exhaustive),
         pytest.param(["export"], marks=pytest.mark.exhaustive),
         pytest.param(["export", "--turn", "last", "--format", "html"], marks=pytest.mark.exhaustive),
         pytest.param(["doctor"], marks=pytest.mark.exhaustive),
