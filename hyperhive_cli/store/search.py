@@ -119,7 +119,8 @@ class Search:
 
     def _hits_in(self, block: Block) -> Iterator[list[Hit]]:
         wanted = self.wanted
-        if wanted.query.needles and not wanted.query.may_match(block.raw()):
+        # What the index named has the words, as good as always; anything else is read once more only if it has them.
+        if wanted.query.fts is None and wanted.query.needles and not wanted.query.may_match(block.raw()):
             return
         rows = block.rows()
         turns = _Turns(self.history, block, rows)

@@ -44,7 +44,7 @@ export class SearchView {
     this.list = h("div", { class: "hits", id: "hits", role: "listbox", "aria-label": "places" });
     this.words = h("p", { class: "quiet search-words", role: "status" });
     this.further = h("button", { class: "btn small ghost", type: "button", onclick: () => this.ask(true) }, icon("end", "s"), h("span", "", "Search further back"));
-    const scroller = h("div", "feed", h("div", "col", this.filters, this.list, this.words, h("div", "earlier", this.further)));
+    const scroller = h("div", "places", h("div", "col", this.filters, this.list, this.words, h("div", "earlier", this.further)));
     this.element = h("section", { class: "search", role: "search", "aria-label": "search" }, h("div", "now", bar), scroller);
     this.element.hidden = true;
     this.home.append(this.element);
