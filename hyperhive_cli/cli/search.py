@@ -28,6 +28,17 @@ if TYPE_CHECKING:
 
 LIMIT_S = 2.0
 COUNT = 20
+TOOLS = (
+    "Bash",
+    "Edit",
+    "Glob",
+    "Grep",
+    "Read",
+    "Task",
+    "WebFetch",
+    "WebSearch",
+    "Write",
+)  # that are offered to a shell
 
 
 def _duration() -> "click.ParamType[float]":
@@ -49,7 +60,12 @@ def _duration() -> "click.ParamType[float]":
     help=f"Only these kinds: {', '.join(KINDS)}.",
 )  # fmt: skip
 @option("--tools", is_flag=True, help="Only tool calls and their answers.")
-@option("--tool", metavar="NAME", help="Only calls of this tool, and their answers.")
+@option(
+    "--tool",
+    metavar="NAME",
+    shell_complete=completers.words(*TOOLS),
+    help="Only calls of this tool, and their answers.",
+)
 @option("--failed", is_flag=True, help="Only failures: of tools, of turns, of the harness.")
 @option("-n", "count", least=1, default=COUNT, show_default=True, metavar="N", help="Show the newest N.")
 @option("--all-agents", is_flag=True, help="Search all agents of this machine.")

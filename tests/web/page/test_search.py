@@ -68,3 +68,7 @@ def test_what_is_found_opens_in_sight_wherever_it_is(browser: Browser, hive: Hiv
         window.page.keyboard.press("Escape")
         window.field.fill("the page goes on")
         assert window.page.locator(".search").is_hidden()
+        # The address of a search, as the palette opens it in a new tab, and for all agents from the overview.
+        window.page.evaluate("() => (location.search = '?search=needle9&all=1')")
+        window.wait_text(".hit mark", "needle9")
+        assert window.page.locator(".chipb[aria-pressed=true]", has_text="All agents").is_visible()

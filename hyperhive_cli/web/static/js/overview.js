@@ -11,6 +11,8 @@ import { money, span, when } from "./figures.js";
 import { Keyboard } from "./keys.js";
 import { showInTab, tellNews } from "./notify.js";
 import { Palette } from "./palette.js";
+import { searchAddress } from "./search_view.js";
+import { openPlace } from "./switcher.js";
 import { count, mapping, number, oneLine, plural, textOf, timeOfDay } from "./text.js";
 import { GROUPS } from "./triage.js";
 import { isOk, outcomeSign } from "./vocabulary.js";
@@ -31,6 +33,7 @@ export class Overview {
       () => this.actions(),
       async () => [],
       () => {},
+      (words) => this.searching(words),
     );
     this.keyboard = new Keyboard({
       palette: () => this.palette.show(),
@@ -56,6 +59,12 @@ export class Overview {
   /** @returns {[string, import("./palette.js").Entry[]]} */
   actions() {
     return ["Actions", [{ words: "Show the keys", sign: "info", keys: ["?"], run: () => this.keyboard.showList() }]];
+  }
+
+  /** Search all agents: the page of one of them has the search. @param {string} words */
+  searching(words) {
+    const home = this.agents.triaged.find(({ state }) => state.stored && !state.hive);
+    return home ? (/** @type {Event} */ event) => openPlace(searchAddress(home.agent, words, true), event) : null;
   }
 
   draw() {

@@ -19,7 +19,7 @@ export class Palette {
    * @param {Agents} agents @param {() => [string, Entry[]]} actions the title and the entries of the first group
    * @param {() => Promise<Record<string, any>[]>} turns the last turns of the agent, oldest first
    * @param {(number: number) => void} toTurn
-   * @param {(words: string) => (() => void) | null} [search] what searches the history, null if that cannot be done
+   * @param {(words: string) => ((event: Event) => void) | null} [search] what searches the history, null if that cannot be done
    */
   constructor(agents, actions, turns, toTurn, search = () => null) {
     this.agents = agents;

@@ -63,7 +63,7 @@ export class Panel {
       () => actions.entries(),
       turns,
       (number) => actions.toTurn(number),
-      (words) => (this.state.stored && !this.state.hive ? () => actions.search(words) : null),
+      (words) => (this.state.stored && !this.state.hive ? (event) => actions.searchFor(words, event) : null),
     );
     this.search = new SearchView(find("main.talk"), agent, api, (hit) => actions.toHit(hit));
     this.keyboard = new Keyboard(actions.shortcuts());
@@ -80,6 +80,7 @@ export class Panel {
     this.agents.start();
     this.client.start();
     outbox.start();
+    this.search.start(location.search);
   }
 
   // --- called by the feed's client ---

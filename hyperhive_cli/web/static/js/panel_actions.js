@@ -6,6 +6,8 @@ import { find } from "./dom.js";
 import { FORMATS, saveTranscript } from "./downloads.js";
 import { focusedBlock, goFailure, goTurn } from "./feed_keys.js";
 import { isInTurn } from "./now.js";
+import { searchAddress } from "./search_view.js";
+import { isApart, openPlace } from "./switcher.js";
 import { number, string, tokens } from "./text.js";
 
 /** @import { Panel } from "./panel.js" */
@@ -84,6 +86,12 @@ export class PanelActions {
   search(words) {
     this.panel.openPart("talk");
     this.panel.search.show(words);
+  }
+
+  /** Search for what was typed elsewhere, with Ctrl in a new tab. @param {string} words @param {Event} event */
+  searchFor(words, event) {
+    if (isApart(event)) openPlace(searchAddress(this.panel.agent, words), event);
+    else this.search(words);
   }
 
   /** Open the feed at a place that was found. @param {import("./hits.js").Hit} hit */

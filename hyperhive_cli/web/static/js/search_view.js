@@ -4,13 +4,18 @@ import { pageOf } from "./agents.js";
 import { Choices } from "./choices.js";
 import { h, icon, setText } from "./dom.js";
 import { TIMES, aboutOf, countWords, groupOf, groupsOf, nameOf, piecesOf, placeOf, signOf } from "./hits.js";
-import { openPlace } from "./switcher.js";
+import { isApart, openPlace } from "./switcher.js";
 
 /** @import { Api } from "./api.js" */
 /** @import { Hit } from "./hits.js" */
 
 const TYPING_MS = 250; // without a key, until what was typed is searched for
 const PAGE_HITS = 100;
+
+/** Return the address of a search. @param {string} agent @param {string} words @param {boolean} [isAll] of all agents */
+export function searchAddress(agent, words, isAll = false) {
+  return `${pageOf(agent)}?${new URLSearchParams({ search: words, ...(isAll ? { all: "1" } : {}) })}`;
+}
 
 export class SearchView {
   /** @param {HTMLElement} home the part that it covers @param {string} agent @param {Api} api @param {(hit: Hit) => void} open */
@@ -67,6 +72,13 @@ export class SearchView {
     if (words === undefined || words === this.field.value) return this.field.select();
     this.field.value = words;
     this.ask();
+  }
+
+  /** Search for what the page's address names, if it names something. @param {string} query of the address */
+  start(query) {
+    const asked = new URLSearchParams(query);
+    this.isAll = asked.has("all");
+    if (asked.has("search")) this.show(asked.get("search") ?? "");
   }
 
   hide() {
@@ -174,16 +186,10 @@ export class SearchView {
     this.drawCount();
     const hit = this.shown[index];
     const turn = hit.turn === null ? "" : `/turns/${hit.turn}`;
-    if (hit.agent !== this.agent || isForTab(event)) return openPlace(`${pageOf(hit.agent)}${turn}`, event);
+    if (hit.agent !== this.agent || isApart(event)) return openPlace(`${pageOf(hit.agent)}${turn}`, event);
     this.hide();
     this.open(hit);
   }
-}
-
-/** @param {Event} event */
-function isForTab(event) {
-  const { ctrlKey = false, metaKey = false } = /** @type {MouseEvent} */ (event);
-  return ctrlKey || metaKey;
 }
 
 /** @param {Hit} hit */

@@ -75,7 +75,11 @@ export function agentOption(agent, now) {
 
 /** Open a page, with Ctrl in a new tab. @param {string} place @param {Event} event */
 export function openPlace(place, event) {
-  const isApart = (event instanceof KeyboardEvent || event instanceof MouseEvent) && (event.ctrlKey || event.metaKey);
-  if (isApart) window.open(place, "_blank", "noopener");
+  if (isApart(event)) window.open(place, "_blank", "noopener");
   else location.href = place;
+}
+
+/** Whether a new tab is asked for. @param {Event} event */
+export function isApart(event) {
+  return (event instanceof KeyboardEvent || event instanceof MouseEvent) && (event.ctrlKey || event.metaKey);
 }
