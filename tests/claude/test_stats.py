@@ -63,3 +63,7 @@ def test_the_account_of_a_long_run_is_that_of_its_requests(
     assert (stats["outcomes"], stats["total"]["unpriced"]) == ({"ok": 6}, 0)
     # The tool that starts a subagent is called otherwise in each release.
     assert (stats["tools"] | TOOLS, sum(stats["tools"].values())) == (stats["tools"], sum(TOOLS.values()) + 1)
+    (report,) = hive.call("report", "--json", "--since", "1h").json_lines()
+    assert {name: report["usage"][name] for name in stats["total"]} == stats["total"]
+    assert ([file["path"] for file in report["files"]], report["unseen"]) == (["notes.txt"], [])
+    assert (len(report["messages"]), len(report["compactions"]), report["failures"]) == (5, 1, [])

@@ -1,6 +1,9 @@
 """What is found in the lines of turns: files, commits, denied calls, MCP servers."""
 
+import shutil
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,6 +66,24 @@ def test_commits_are_those_that_git_printed() -> None:
     ]
     assert found_in(*bash("cat CHANGES", output))["commits"] == []
     assert found_in(assistant(said(output)))["commits"] == []
+
+
+def test_a_commit_is_found_as_git_itself_prints_it(tmp_path: Path) -> None:
+    git = shutil.which("git")
+    if git is None:
+        pytest.skip("git is not here")
+    own = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "HOME": str(tmp_path), "LC_ALL": "C"}
+    names = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"]
+
+    def printed(*words: str) -> str:
+        done = subprocess.run([git, *names, *words], cwd=tmp_path, env=own, capture_output=True, check=True, text=True)
+        return done.stdout
+
+    printed("init")
+    first, second = (printed("commit", "--allow-empty", "-m", subject) for subject in ("Begin", "Fix it\n\nWhy."))
+    found = found_in(*bash("git commit", first), *bash("git commit", second, "b2"))["commits"]
+    assert [(one["branch"], one["subject"]) for one in found] == [("main", "Begin"), ("main", "Fix it")]
+    assert [one["hash"] for one in found] == printed("log", "--reverse", "--format=%h").split()
 
 
 def test_denied_calls_are_told_with_what_would_allow_them() -> None:
