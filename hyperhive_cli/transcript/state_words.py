@@ -62,8 +62,9 @@ def state_of(found: Mapping[str, Any], now: float) -> ShownState:
     if doing is not None:
         word = "compacting" if found["state"] == "compacting" else "working"
         return ShownState(word, "●", "fine", "", "", "", None, doing)
-    due = (found["next_due"] or 0) / 1000
-    return ShownState("idle", "○", "fine", "", "", "", due if due > now else None)
+    starts = [found["next_due"], *(one["next"] for one in found.get("schedules", ()) if one["next"])]
+    due = min((start / 1000 for start in starts if start and start > now * 1000), default=None)
+    return ShownState("idle", "○", "fine", "", "", "", due)
 
 
 def status_sentence(found: Mapping[str, Any], now: float) -> str:

@@ -124,7 +124,8 @@ READ_ROUTES = (
     ReadRoute(
         "/api/inbox",
         "inbox",
-        "A page of the messages that are ready, running, held or dead. One with `cut` is longer than shown.",
+        "A page of the messages that are ready, running, held or dead, and the `schedules`. One with `cut` is longer "
+        "than shown.",
         {
             "all": Field("integer", "1: also messages that are done or cancelled", maximum=1),
             "past": Field("integer", "1: messages that are done or cancelled alone, newest first", maximum=1),
@@ -178,6 +179,37 @@ GLOBAL_CHANGES = (
         {"endpoint": Field("string", "its address at its push service", required=True)},
     ),
 )
+SCHEDULE_FIELDS: Mapping[str, Field] = {
+    "expression": Field("string", "five fields of cron, or @hourly, @daily, @weekly, @monthly, @yearly"),
+    "body": Field("string", "the text of its messages"),
+    "zone": Field("string", "the time zone of the expression: Europe/Berlin; default: this machine's"),
+    "from": Field("string", "the sender of its messages; default: operator"),
+    "missed": Field("string", "slots that passed while no harness ran: skip, once (default) or all"),
+    "overlap": Field("string", "a slot while an earlier message has not ended: skip (default) or queue"),
+    "jitter_s": Field("integer", "run each message up to so many seconds later", maximum=86_400),
+}
+_SCHEDULE = "/api/schedules/{name}"
+SCHEDULE_ROUTES = (
+    ChangeRoute(
+        "/api/schedules",
+        "schedule_add",
+        "Add a schedule: it sends its message at each slot of a cron expression.",
+        {
+            "name": Field("string", "its name; default: of the first words of its text"),
+            **SCHEDULE_FIELDS,
+            **{name: SCHEDULE_FIELDS[name]._replace(required=True) for name in ("expression", "body")},
+        },
+        ("schedule",),
+    ),
+    ChangeRoute(
+        f"{_SCHEDULE}/edit", "schedule_edit", "Change a schedule's text, time or options.", SCHEDULE_FIELDS,
+        ("schedule",),
+    ),
+    ChangeRoute(f"{_SCHEDULE}/pause", "schedule_pause", "Send nothing until `resume`.", returns=("schedule",)),
+    ChangeRoute(f"{_SCHEDULE}/resume", "schedule_resume", "Send again, from the next slot on.", returns=("schedule",)),
+    ChangeRoute(f"{_SCHEDULE}/run", "schedule_run", "Send its message now, beside its slots.", returns=("schedule",)),
+    ChangeRoute(f"{_SCHEDULE}/remove", "schedule_remove", "Delete a schedule.", returns=("schedule",)),
+)  # fmt: skip
 CHANGE_ROUTES = (
     ChangeRoute(
         "/api/messages",
@@ -258,6 +290,7 @@ CHANGE_ROUTES = (
         {"code": Field("string", "the code from the login page", required=True)},
     ),
     ChangeRoute("/api/login/cancel", "login_cancel", "Stop the login in progress."),
+    *SCHEDULE_ROUTES,
 )
 IN_INBOX = {"send", "inbox"}  # what the durable inbox takes while no harness runs
 JOINS_LOGIN = {"login", "login_join", "login_code"}  # a login goes on as long as it has clients

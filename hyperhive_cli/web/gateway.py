@@ -26,6 +26,7 @@ from hyperhive_cli.core.status import statuses_to_dict
 from hyperhive_cli.core.zone import read_zone
 from hyperhive_cli.harness.client import AgentClient
 from hyperhive_cli.harness.inbox_operations import MESSAGE_CHANGES, change_message, send_message
+from hyperhive_cli.harness.schedule_operations import SCHEDULE_CHANGES, change_schedule
 from hyperhive_cli.store.messages import Message
 from hyperhive_cli.transcript.endings import end_remarks
 from hyperhive_cli.web.api import JOINS_LOGIN, ChangeRoute, check_fields, path_number
@@ -177,6 +178,8 @@ class Gateway:
         arguments = check_fields(route.fields, await read_json(request))
         if "id" in request.path_params:
             arguments["id"] = path_number(request.path_params, "id")
+        if "name" in request.path_params:
+            arguments["name"] = request.path_params["name"]
         reply = await _change(agent, route.op, arguments)
         if route.op in JOINS_LOGIN and isinstance(agent, LocalAgent) and self._tasks is not None:
             self._tasks.start_soon(self._logins.follow, agent)
@@ -189,6 +192,8 @@ async def _change(agent: LocalAgent | HiveAgent, op: str, arguments: Mapping[str
         return await agent.ask(partial(send_message, arguments=arguments))
     if op in MESSAGE_CHANGES:
         return await agent.ask(partial(change_message, op=op, arguments=arguments))
+    if op in SCHEDULE_CHANGES:
+        return await agent.ask(partial(change_schedule, op=op, arguments=arguments))
     return await agent.change(op, arguments)
 
 

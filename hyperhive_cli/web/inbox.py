@@ -1,8 +1,9 @@
-"""The inbox as the gateway gives it: pages of messages, long ones cut."""
+"""The inbox as the gateway gives it: pages of messages, long ones cut, and the schedules."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from hyperhive_cli.core.schedules import Schedule
 from hyperhive_cli.harness.client import AgentClient
 from hyperhive_cli.store.messages import Message, View
 
@@ -33,14 +34,25 @@ class Askable(Protocol):
 
 
 async def read_inbox(agent: Askable, page: InboxPage = SHOWN) -> dict[str, Any]:
-    """Return `messages`, the body of a `cut` one in part, and whether there are `more` after them."""
+    """Return `messages`, the body of a `cut` one in part, whether there are `more` after them, and the `schedules`."""
     # One more than is returned shows whether there is more.
     view = View(page.body_chars + 1, page.limit + 1, page.offset, page.past)
-    found = await agent.ask(lambda client: client.messages(ended=page.ended, view=view))
-    messages = [_message(message, page.body_chars) for message in found[: page.limit]]
-    return {"messages": messages, "more": len(found) > page.limit}
+    found, schedules = await agent.ask(
+        lambda client: (client.messages(ended=page.ended, view=view), _schedules(client))
+    )
+    return {
+        "messages": [_cut(message, page.body_chars) for message in found[: page.limit]],
+        "more": len(found) > page.limit,
+        "schedules": [_cut(schedule, page.body_chars) for schedule in schedules],
+    }
 
 
-def _message(message: Message, body_chars: int) -> dict[str, Any]:
-    is_cut = len(message.body) > body_chars
-    return {**message.to_dict(), "body": message.body[:body_chars], "cut": is_cut}
+def _schedules(client: AgentClient) -> list[Schedule]:
+    if client.is_new:
+        return []
+    with client.schedules() as schedules:
+        return schedules.schedules()
+
+
+def _cut(one: Message | Schedule, body_chars: int) -> dict[str, Any]:
+    return {**one.to_dict(), "body": one.body[:body_chars], "cut": len(one.body) > body_chars}

@@ -29,6 +29,7 @@ _REPLY_FIELDS: Mapping[str, Mapping[str, Any]] = {
     "context_tokens": {"type": ["integer", "null"]},
     "rested": {"type": "boolean"},
     "message": {"type": "object"},
+    "schedule": {"type": "object"},
     "budget": {"type": ["object", "null"]},
     "login": {"type": ["object", "null"]},
 }
@@ -109,7 +110,7 @@ def _operation(text: str, parameters: list[dict[str, Any]], content: Mapping[str
 def _path_parameters(path: str) -> Iterator[dict[str, Any]]:
     for name in re.findall(r"\{(\w+)\}", path):
         schema: dict[str, Any] = {"type": "integer", "minimum": 0}
-        if name == "agent":
+        if name in {"agent", "name"}:
             schema = {"type": "string"}
         elif "/turns/" in path:
             schema = {"type": "string", "pattern": "^(last|[0-9]{1,18})$"}

@@ -14,6 +14,7 @@ import pytest
 
 from hyperhive_cli.core.outcomes import OutcomeKind
 from hyperhive_cli.harness.inbox_operations import MESSAGE_CHANGES
+from hyperhive_cli.harness.schedule_operations import SCHEDULE_CHANGES
 from hyperhive_cli.store.inbox import open_inbox
 from hyperhive_cli.web.api import CHANGE_ROUTES, GLOBAL_CHANGES, GLOBAL_ROUTES, READ_ROUTES, ChangeRoute
 from tests.conftest import FakeClaude, wait_until
@@ -115,6 +116,29 @@ def test_the_inbox_is_read_in_pages(site: Site, hive: Hive) -> None:
     assert site.ask("GET", "/api/inbox?limit=0").status == 400
 
 
+def test_schedules_are_added_changed_and_listed_without_a_harness(site: Site, hive: Hive) -> None:
+    hive.call("send", "one")
+    added = site.post("/api/schedules", expression="0 6 * * 1-5", body="Triage new issues!", zone="Europe/Berlin")
+    schedule = added.json()["schedule"]
+    assert (schedule["name"], schedule["sender"], schedule["paused"]) == ("triage-new-issues", "operator", False)
+    again = site.post("/api/schedules", expression="@daily", body="Triage new issues!", **{"from": "ci"})
+    assert (again.json()["schedule"]["name"], again.json()["schedule"]["sender"]) == ("triage-new-issues-2", "ci")
+    paths = "/api/schedules/triage-new-issues"
+    edited = site.post(f"{paths}/edit", expression="30 6 * * 1-5", jitter_s=60).json()["schedule"]
+    assert (edited["expression"], edited["jitter_s"], edited["body"]) == ("30 6 * * 1-5", 60, "Triage new issues!")
+    assert site.post(f"{paths}/pause").json()["schedule"]["next"] is None
+    assert site.post(f"{paths}/resume").json()["schedule"]["next"] is not None
+    assert site.post(f"{paths}/run").json()["schedule"]["fired"] == 0
+    assert [message["body"] for message in site.get("/api/inbox")["messages"]] == ["one", "Triage new issues!"]
+    assert [one["name"] for one in site.get("/api/state")["schedules"]] == ["triage-new-issues", "triage-new-issues-2"]
+    assert site.post(f"{paths}/remove").status == 200
+    assert site.post(f"{paths}/remove").status == 404
+    assert site.post("/api/schedules", expression="nonsense", body="x").status == 400
+    assert site.post("/api/schedules", expression="@daily").status == 400
+    (left,) = site.get("/api/inbox")["schedules"]
+    assert (left["name"], left["cut"]) == ("triage-new-issues-2", False)
+
+
 def test_the_agent_is_controlled(site: Site, hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(gated())
     with hive.run():
@@ -166,7 +190,7 @@ def test_a_stopped_agent_can_be_read_and_says_why_it_cannot_be_changed(site: Sit
             assert site.ask("GET", re.sub(r"{\w+}", "1", reading.path)).status == 200, reading.path
     before = site.get("/api/inbox?all=1")
     for change in CHANGE_ROUTES:
-        if change.op not in {"send", *MESSAGE_CHANGES}:
+        if change.op not in {"send", *MESSAGE_CHANGES, *SCHEDULE_CHANGES}:
             answer = site.post(change.path.replace("{id}", "1"), **fields_of(change))
             assert answer.status == 503, change.path
             assert answer.json() == {"error": "no harness is running for agent 'bee'", "hint": "hyperhive -a bee run"}

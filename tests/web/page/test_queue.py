@@ -43,6 +43,7 @@ def test_the_inbox_is_a_queue(browser: Browser, hive: Hive, fake_claude: FakeCla
         the_text(window, hive)
         the_time(window, hive)
         the_undo(window, hive)
+        the_schedules(window, hive)
         assert window.axe() == []
         # A message that starts while it is edited: what was typed stays, and it is said why it is not saved.
         first = shown(window)[0]
@@ -153,6 +154,50 @@ def the_undo(window: Window, hive: Hive) -> None:
     wait_until(lambda: shown(window) == [2, 3, 4])
     assert [number for number, _ in queue(hive)] == [2, 3, 4]
     assert window.page.locator(".undo").count() == 0
+
+
+def the_schedules(window: Window, hive: Hive) -> None:
+    """A message is repeated by the composer's clock; beside the feed its schedule is paused, run and removed."""
+    page = window.page
+    window.field.fill("Check the nightly build")
+    page.get_by_role("button", name="Schedule", exact=True).click()
+    menu = page.get_by_role("dialog", name="Schedule").filter(has=page.get_by_label("Repeat"))
+    menu.get_by_label("At", exact=True).fill("2030-01-01T02:30")
+    menu.get_by_label("Repeat").select_option("Every day")
+    menu.get_by_role("button", name="Send every day at 02:30").click()
+    window.wait_text(".reply", "Schedule check-the-nightly-build: next at")
+    assert window.field.input_value() == ""
+    (added,) = hive.call("schedule", "--json").json_lines()
+    zone = page.evaluate("Intl.DateTimeFormat().resolvedOptions().timeZone")
+    assert (added["expression"], added["zone"], added["body"]) == ("30 2 * * *", zone, "Check the nightly build")
+    one = page.locator("[data-schedule]")
+    window.wait_text("[data-schedule] .meta", ", every day · check-the-nightly-build")
+    assert window.text(".queue.scheduled .count") == "1"
+
+    def press(verb: str) -> None:
+        one.hover()
+        one.locator(f"[data-verb={verb}]").click()
+
+    press("pause")
+    window.wait_text("[data-schedule] .meta", "Paused, every day")
+    press("resume")
+    one.locator("[data-verb=pause]").wait_for()
+    press("run")
+    wait_until(lambda: [body for _, body in queue(hive)][-1:] == ["Check the nightly build"])
+    hive.call("inbox", "cancel", str(queue(hive)[-1][0]))
+    press("remove")
+    window.wait_text(".undo", "Removed check-the-nightly-build")
+    assert hive.call("schedule", "--json").stdout == ""
+    page.get_by_role("button", name="Undo").click()
+    one.wait_for()
+    press("remove")
+    hive.call("schedule", "add", "by-hand", "@daily", "from a terminal")  # the page hears of it
+    window.wait_text("[data-schedule] p", "from a terminal")
+    press("remove")
+    wait_until(lambda: page.locator(".queue.scheduled").is_hidden())
+    page.locator(".undo").first.wait_for(state="attached")
+    page.evaluate("document.querySelectorAll('.undo').forEach((line) => line.remove())")
+    wait_until(lambda: shown(window) == [2, 3, 4])
 
 
 @pytest.mark.exhaustive

@@ -7,6 +7,7 @@ import { find, h, sentenceOf, setText } from "./dom.js";
 import { when } from "./figures.js";
 import { keyCaps } from "./keys.js";
 import { Later } from "./later.js";
+import { expressionOf } from "./repeat.js";
 import { SlashMenu } from "./slash_menu.js";
 import { draftOf, keepDraft, sentBefore } from "./typed.js";
 
@@ -43,7 +44,7 @@ export class Composer {
     this.isPending = false;
     this.recalled = -1; // which of the texts that were sent before is in the field
     this.menu = new SlashMenu(this.field, (name, isWhole) => this.complete(name, isWhole));
-    this.later = new Later((at) => this.sendAt(at));
+    this.later = new Later((at, repeat) => this.sendAt(at, repeat), { repeats: true });
     this.later.attach(find(".later-b"));
     this.listen();
     this.setText(draftOf(agent));
@@ -188,12 +189,27 @@ export class Composer {
     this.field.focus();
   }
 
-  /** @param {Date} at */
-  sendAt(at) {
+  /** @param {Date} at @param {string} repeat */
+  sendAt(at, repeat) {
     const found = read(this.field.value);
     if (!("message" in found))
       return this.say("mistake" in found ? found.mistake : "A command runs now, or not at all.", "bad");
-    this.sendMessage(found.message, at.toISOString());
+    if (repeat) this.addSchedule(found.message, expressionOf(repeat, at));
+    else this.sendMessage(found.message, at.toISOString());
+  }
+
+  /** @param {string} body @param {string} expression by the clocks of this browser */
+  async addSchedule(body, expression) {
+    const { timeZone: zone } = Intl.DateTimeFormat().resolvedOptions();
+    const isAdded = await this.attempt(async () => {
+      const { schedule } = await this.api.post("schedules", { body, expression, zone });
+      return `Schedule ${schedule.name}: next at ${when(schedule.next, Date.now())}`;
+    });
+    if (!isAdded) return;
+    const { said } = this;
+    this.setText("");
+    this.say(said, "fine");
+    this.field.focus();
   }
 
   /** What has become of a text that was sent. @param {Change} change */

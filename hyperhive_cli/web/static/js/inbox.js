@@ -8,11 +8,13 @@ import { heldForPlan, moved, replaced, sectionsOf, targetOf } from "./queue.js";
 import { makeDraggable } from "./queue_drag.js";
 import { QueueItem } from "./queue_item.js";
 import { Undo } from "./queue_undo.js";
+import { Schedules } from "./schedules.js";
 import { textOf } from "./text.js";
 
 /** @import { AgentState } from "./agent_state.js" */
 /** @import { Api } from "./api.js" */
 /** @import { Message, Section, Verb } from "./queue.js" */
+/** @import { Schedule } from "./schedules.js" */
 
 const REDRAW_EVERY_MS = 1000;
 const SECTIONS = /** @type {Section[]} */ (["needs", "waiting", "scheduled", "dead"]);
@@ -42,9 +44,13 @@ export class Inbox {
     this.words = find(".inbox-words", this.root);
     this.tabCount = find(".tabs .waiting");
     this.announcer = find(".inbox-said", this.root);
-    this.undo = new Undo(find(".undos", this.root), (id) => this.change(id, "restore"));
-    this.later = new Later(() => {}, "Run");
+    this.undo = new Undo(find(".undos", this.root));
+    this.later = new Later(() => {}, { verb: "Run" });
     this.past = new PastList(find(".past", this.root), api, sendAgain);
+    this.schedules = new Schedules(find("ul.schedules", this.root), api, (action) => this.attempt(action), {
+      changed,
+      removed: (one) => this.undo.offer(`Removed ${one.name}`, () => this.schedules.restore(one)),
+    });
     const list = this.list("waiting");
     makeDraggable(list, this.root, (element, at) => this.move(Number(element.dataset.id), at));
     list.addEventListener("keydown", (event) => this.key(event));
@@ -63,11 +69,13 @@ export class Inbox {
     this.state = state;
     this.later.state = state;
     this.isReadOnly = state.capabilities?.inbox === false;
+    this.schedules.isReadOnly = this.isReadOnly;
     this.draw();
   }
 
-  /** @param {{messages: Message[], more: boolean}} inbox */
-  setInbox({ messages, more }) {
+  /** @param {{messages: Message[], more: boolean, schedules?: Schedule[]}} inbox */
+  setInbox({ messages, more, schedules = [] }) {
+    this.schedules.set(schedules);
     if (this.isMoving) return;
     this.messages = messages;
     this.hasMore = more;
@@ -77,6 +85,7 @@ export class Inbox {
 
   draw() {
     if (find(".queue.waiting ul", this.root).classList.contains("dragging")) return;
+    this.schedules.draw();
     const now = Date.now();
     const parts = this.sections(now);
     const there = new Set(SECTIONS.flatMap((section) => parts[section].map(({ id }) => Number(id))));
@@ -96,8 +105,9 @@ export class Inbox {
   /** @param {Section} section @param {Message[]} messages @param {number} now */
   drawSection(section, messages, now) {
     const part = find(`.queue.${section}`, this.root);
-    part.hidden = section !== "waiting" && !messages.length;
-    setText(find(".count", part), COUNTS[section](messages.length));
+    const count = messages.length + (section === "scheduled" ? this.schedules.schedules.length : 0);
+    part.hidden = section !== "waiting" && !count;
+    setText(find(".count", part), COUNTS[section](count));
     const list = this.list(section);
     messages.forEach((message, index) => {
       const item = this.itemOf(message, section);
@@ -146,7 +156,9 @@ export class Inbox {
       await this.change(id, "schedule");
     } else if (verb === "cancel") {
       const canBeUndone = item.section === "waiting" || item.section === "scheduled";
-      if ((await this.change(id, "cancel")) && canBeUndone && !item.message.deliveries) this.undo.offer(id);
+      if ((await this.change(id, "cancel")) && canBeUndone && !item.message.deliveries) {
+        this.undo.offer(`Cancelled #${id}`, () => this.change(id, "restore"));
+      }
     } else {
       await this.change(id, verb);
     }

@@ -3,6 +3,7 @@
 import { h } from "./dom.js";
 import { makeDrop, placeBeside } from "./drop.js";
 import { when } from "./figures.js";
+import { REPEATS, expressionOf, repeatWords } from "./repeat.js";
 import { number } from "./text.js";
 
 /** @import { AgentState } from "./agent_state.js" */
@@ -32,8 +33,11 @@ function timesFor(state, now) {
 }
 
 export class Later {
-  /** @param {(at: Date) => void} pick @param {string} [verb] what happens at that time */
-  constructor(pick, verb = "Send") {
+  /**
+   * @param {(at: Date, repeat: string) => void} pick `repeat`: a choice of REPEATS
+   * @param {{verb?: string, repeats?: boolean}} [options] what happens at that time, and whether it may be repeated
+   */
+  constructor(pick, { verb = "Send", repeats = false } = {}) {
     this.pick = pick;
     this.verb = verb;
     /** @type {AgentState} */
@@ -46,7 +50,10 @@ export class Later {
       { type: "button", class: "btn small ghost", onclick: () => this.panel.hidePopover() },
       "Close",
     );
-    const at = h("div", "when", h("span", { "aria-hidden": "true" }, "At"), this.field);
+    const choices = REPEATS.map(([value, words]) => h("option", { value }, words));
+    this.repeat = h("select", { "aria-label": "Repeat" }, ...choices);
+    const label = (/** @type {string} */ words) => h("span", { "aria-hidden": "true" }, words);
+    const at = h("div", "when", label("At"), this.field, ...(repeats ? [label("Repeat"), this.repeat] : []));
     this.form = h("form", { "aria-label": "another time" }, at, h("div", "later-foot", close, this.submit));
     this.panel = h("div", { class: "menu later", role: "dialog", "aria-label": "Schedule" }, this.times, this.form);
     this.panel.popover = "auto";
@@ -55,7 +62,7 @@ export class Later {
       (event) => /** @type {ToggleEvent} */ (event).newState === "open" && this.opened(),
     );
     document.body.append(this.panel);
-    this.field.addEventListener("input", () => this.name());
+    for (const one of [this.field, this.repeat]) one.addEventListener("input", () => this.name());
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.choose(new Date(this.field.value).getTime());
@@ -68,7 +75,7 @@ export class Later {
     button.hidden = false;
   }
 
-  /** Open the menu below a button, for this purpose. @param {HTMLElement} button @param {(at: Date) => void} pick */
+  /** Open the menu below a button, for this purpose. @param {HTMLElement} button @param {Later["pick"]} pick */
   openAt(button, pick) {
     this.pick = pick;
     placeBeside(button, this.panel, { side: "right" });
@@ -88,6 +95,7 @@ export class Later {
     this.times.replaceChildren(...items);
     this.field.min = local(now);
     this.field.value = local(now + HOUR_MS);
+    this.repeat.value = "";
     this.name();
     items[0]?.focus();
   }
@@ -95,13 +103,16 @@ export class Later {
   /** Name the time in the button. */
   name() {
     const time = new Date(this.field.value).getTime();
-    this.submit.textContent = `${this.verb} ${Number.isNaN(time) ? "later" : `at ${when(time, Date.now())}`}`;
+    const often = this.repeat.value && repeatWords(expressionOf(this.repeat.value, new Date(time)));
+    const day = new Date(time).toTimeString().slice(0, 5);
+    const at = Number.isNaN(time) ? "later" : `at ${often ? day : when(time, Date.now())}`;
+    this.submit.textContent = [this.verb, often, this.repeat.value === "hour" ? "" : at].filter(Boolean).join(" ");
   }
 
   /** @param {number} time */
   choose(time) {
     this.panel.hidePopover();
-    this.pick(new Date(time));
+    this.pick(new Date(time), this.repeat.value);
   }
 }
 

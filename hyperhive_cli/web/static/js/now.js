@@ -207,8 +207,19 @@ function idle(state, now) {
   const lasts = since === null ? 0 : now / 1000 - since;
   const isNew = !state.last_turn;
   const soft = !isNew && lasts >= 60 ? span(lasts) : "";
-  const facts = isNew ? "No turn yet" : due !== null && due > now ? `Next at ${when(due, now)}` : "";
+  const facts = isNew ? "No turn yet" : nextWords(state, due, now);
   return { mark: "idle", title: "Idle", soft, facts };
+}
+
+/** Say what runs next: a message that waits for its time, or a schedule's. @param {AgentState} state @param {number | null} due @param {number} now */
+function nextWords(state, due, now) {
+  const isAhead = (/** @type {number | null} */ ms) => ms !== null && ms > now;
+  const coming = (Array.isArray(state.schedules) ? state.schedules : []).filter((one) => isAhead(number(one.next)));
+  const [first] = coming.toSorted((one, other) => count(one.next) - count(other.next));
+  if (first && !(isAhead(due) && count(due) < first.next)) {
+    return `Next: ${oneLine(textOf(first.name), 40)}, ${when(first.next, now)}`;
+  }
+  return isAhead(due) ? `Next at ${when(count(due), now)}` : "";
 }
 
 /** While a pause or a wait begins, a turn may still run: it can be cancelled. @param {AgentState} state @returns {Partial<Now>} */

@@ -5,18 +5,17 @@ import { h, setText } from "./dom.js";
 const UNDO_S = 8;
 
 export class Undo {
-  /** @param {HTMLElement} root @param {(id: number) => Promise<boolean>} restore */
-  constructor(root, restore) {
+  /** @param {HTMLElement} root */
+  constructor(root) {
     this.root = root;
-    this.restore = restore;
   }
 
-  /** @param {number} id of the message that was cancelled */
-  offer(id) {
+  /** @param {string} words what was done @param {() => Promise<boolean>} restore */
+  offer(words, restore) {
     let left = UNDO_S;
     const seconds = h("span", { class: "num", "aria-hidden": "true" }, `${left} s`);
     const button = h("button", { type: "button", class: "btn small ghost acc" }, "Undo ", seconds);
-    const line = h("p", "undo", h("span", "grow", `Cancelled #${id}`), button);
+    const line = h("p", "undo", h("span", "grow", words), button);
     const end = () => {
       clearInterval(timer);
       line.remove();
@@ -29,7 +28,7 @@ export class Undo {
     }, 1000);
     button.addEventListener("click", async () => {
       button.disabled = true;
-      await this.restore(id); // what is refused is said below
+      await restore(); // what is refused is said below
       end();
     });
     this.root.append(line);
