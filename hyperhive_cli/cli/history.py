@@ -1,34 +1,44 @@
 """`hyperhive history`."""
 
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
+import click
+
+from hyperhive_cli.cli.amount import NUMBER
 from hyperhive_cli.cli.declared import group, option, pass_invocation
 from hyperhive_cli.cli.invocation import Invocation, print_json, say_if_new
 from hyperhive_cli.cli.streams import echo
 from hyperhive_cli.cli.tables import is_piped, no_header_option, print_piped, print_spans
 from hyperhive_cli.cli.width import columns
 from hyperhive_cli.core import text
-from hyperhive_cli.core.errors import HyperhiveError, StoreError
+from hyperhive_cli.core.errors import HyperhiveError, StoreError, UnknownError, UsageError
 from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.render.table import Cell, table_to_spans
 from hyperhive_cli.store.archive_days import Day, archived_days, moved_aside
-from hyperhive_cli.store.events import open_event_reader
+from hyperhive_cli.store.events import open_event_reader, open_event_store
+from hyperhive_cli.store.folder import hold_lock
+from hyperhive_cli.store.forget import forget_in_segments, forget_in_table, forget_result
+from hyperhive_cli.store.inbox import open_inbox
+from hyperhive_cli.store.words import words_of
 
 PIPED = (
     "day", "segments", "events", "first_seq", "last_seq", "first", "last", "size_bytes", "raw_bytes", "damage",
 )  # fmt: skip
 HEADS = ["day", "events", "numbers", "size", "of", ""]
+FORGET_LIMIT_S = 120.0  # a segment is written again in 10 s
 NEWEST = "newest"  # those in the events table
 
 
 @group(alone="list")
 def history() -> None:
-    """Show what is kept of the history, day by day.
+    """Show what is kept of the history, day by day, or remove a turn from it.
 
     \b
     Examples: hyperhive history
               hyperhive history list --check
+              hyperhive history forget --turn 17
     """  # noqa: D301 - click's own mark
 
 
@@ -68,6 +78,42 @@ def list_days(invocation: Invocation, *, check: bool, as_json: bool, no_header: 
         say_if_new(client)
     if any(day.damage for day in found):
         raise HyperhiveError("a part of the history is damaged", "hyperhive doctor")
+
+
+@history.command()
+@option("--turn", "turn_id", type=NUMBER, metavar="ID", required=True, help="The turn to remove.")
+@option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@pass_invocation
+def forget(invocation: Invocation, turn_id: int, *, yes: bool) -> None:
+    """Remove the events of a turn from the history, such as a secret that was printed in it.
+
+    They are overwritten, and the words of the turn leave the index of `search`; its start, its end and its statistics
+    stay, without texts. The message, backups, claude's own transcripts and a hive keep what they have.
+
+    \b
+    Example: hyperhive history forget --turn 17
+    """  # noqa: D301 - click's own mark
+    client = invocation.local(changes=True, may_be_new=False)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError("this needs a confirmation", f"hyperhive history forget --turn {turn_id} --yes")
+        click.confirm(f"remove the events of turn {turn_id}?", abort=True, err=True)
+    answer = client.ask("history_forget", turn=turn_id, limit_s=FORGET_LIMIT_S)
+    count = _forget_here(client.paths, turn_id) if answer is None else int(answer["events"])
+    if not count:
+        raise UnknownError(f"turn {turn_id} has nothing in the history that could be removed", "hyperhive search TEXT")
+    echo(f"turn {turn_id}: {text.plural(count, 'event')} removed")
+
+
+def _forget_here(paths: AgentPaths, turn_id: int) -> int:
+    """Remove a turn while no harness runs."""
+    with hold_lock(paths.lock_file, paths.agent, "removal"):
+        with open_event_store(paths.events_db) as store:
+            count = forget_in_table(store, turn_id)
+        count = max(count, forget_in_segments(paths.history, turn_id, words_of))
+        with open_inbox(paths.inbox_db) as inbox:
+            forget_result(inbox, turn_id)
+    return count
 
 
 def _newest(paths: AgentPaths) -> Day | None:

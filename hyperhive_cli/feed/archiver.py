@@ -14,6 +14,7 @@ from hyperhive_cli.core.settings import HISTORY_CAPACITY
 from hyperhive_cli.store.archive import Archive
 from hyperhive_cli.store.chunk import CHUNK_BYTES
 from hyperhive_cli.store.events import EventStore, read_archivable
+from hyperhive_cli.store.forget import forget_in_table
 
 RETRY_S = 30.0  # each attempt checks the newest segment
 CEILING = 10 * HISTORY_CAPACITY  # rows that wait for an archive that fails: a day of a busy agent
@@ -78,6 +79,15 @@ class Archiver:
             lost, self._lost = self._lost, 0
             return [Note(text=f"the history is archived again; {lost} events are missing from it")]
         return []
+
+    async def forget(self, store: EventStore, turn_id: int, *, is_idle: bool) -> int:
+        """Remove a turn from table and archive; return how many events went. Raises StoreError, RefusedError."""
+        async with self._turn:
+            count = forget_in_table(store, turn_id, is_idle=is_idle)
+            if self._archive is None:
+                return count
+            # Most of them are in both.
+            return max(count, await trio.to_thread.run_sync(self._archive.forget, turn_id))
 
     async def sweep(self, store: EventStore) -> list[Note]:
         """Delete the rows beyond the capacity that are archived, in steps that are too short to delay anything.

@@ -16,6 +16,7 @@ import trio
 from hyperhive_cli.control.wire import events_to_lines
 from hyperhive_cli.core.events import PARTIAL, BusEvent, LiveEvent, Note, Stream, TurnEnd
 from hyperhive_cli.core.settings import RING_CAPACITY
+from hyperhive_cli.core.status import TurnState
 from hyperhive_cli.feed.current_state import CurrentState
 from hyperhive_cli.feed.fan_out import FanOut, Writer
 from hyperhive_cli.feed.follower import Batch, Events, Follower, Gap, Phase, Reset
@@ -120,6 +121,10 @@ class Bus:
         """Wait until a turn has ended or much was written, and copy what is complete into the archive."""
         await self._history.archiver.until_due()
         self.publish(*await self._history.archive())
+
+    async def forget(self, turn_id: int) -> int:
+        """Remove a turn from the history; return how many events went. Raises StoreError, and RefusedError."""
+        return await self._history.forget(turn_id, is_idle=self.current.state is TurnState.IDLE)
 
     async def sweep(self) -> None:
         """Archive what is complete, and delete the rows of the history beyond its capacity."""

@@ -117,6 +117,12 @@ class History:
         """Copy what is complete into the archive."""
         return [] if self.store is None or self._failed_at is not None else await self.archiver.archive(self.store)
 
+    async def forget(self, turn_id: int, *, is_idle: bool) -> int:
+        """Remove a turn; return how many events went. Raises StoreError, and RefusedError while it is running."""
+        if self.store is None:
+            raise StoreError("there is no history that could be written", "hyperhive doctor")
+        return await self.archiver.forget(self.store, turn_id, is_idle=is_idle)
+
     async def sweep(self) -> list[Note]:
         """Archive what is complete, and delete the rows beyond the capacity."""
         return [] if self.store is None or self._failed_at is not None else await self.archiver.sweep(self.store)

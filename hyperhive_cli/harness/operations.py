@@ -20,6 +20,7 @@ from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.feed.fan_out import Writer
 from hyperhive_cli.harness.inbox_operations import ENDS_WAIT, MESSAGE_CHANGES, send, to_message_id
 from hyperhive_cli.harness.login import LoginService
+from hyperhive_cli.store.forget import forget_result
 from hyperhive_cli.store.inbox import Inbox
 
 OPEN_TO_TURNS = {"status", "events"}
@@ -137,6 +138,16 @@ async def _budget_raise(handler: ControlHandler, arguments: Arguments) -> Reply:
     return {"budget": handler.control.snapshot()["budget"], "turn": None if raised is None else raised._asdict()}
 
 
+async def _forget(handler: ControlHandler, arguments: Arguments) -> Reply:
+    """Remove what a turn has left in the history."""
+    turn_id = arguments.get("turn")
+    if not isinstance(turn_id, int):
+        raise UsageError(f"not a valid turn: {turn_id!r}", "hyperhive history forget --turn ID")
+    count = await handler.bus.forget(turn_id)
+    await handler.control.change(lambda inbox: forget_result(inbox, turn_id))
+    return {"events": count}
+
+
 def _login(act: Callable[[LoginService], object], handler: ControlHandler, _: Arguments) -> Reply:
     act(handler.logins)
     return {"login": handler.logins.detail()}
@@ -167,6 +178,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "new_session": _new_session,
     "compact": _compact,
     "budget_raise": _budget_raise,
+    "history_forget": _forget,
     "cancel": lambda handler, _: handler.control.cancel(),
     "stop": _stop,
     "login": partial(_login, LoginService.start),

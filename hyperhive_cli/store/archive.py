@@ -15,6 +15,7 @@ from hyperhive_cli.core.files import make_folder
 from hyperhive_cli.core.retention import DAY_MS, HistoryRetention
 from hyperhive_cli.store import db as database
 from hyperhive_cli.store.chunk import Chunk, Run, cut, pack, unpack
+from hyperhive_cli.store.forget import forget_in_segments
 from hyperhive_cli.store.segment import (
     SEGMENT_BYTES,
     ChunkHead,
@@ -126,6 +127,10 @@ class Archive:
     @property
     def _segment_bytes(self) -> int:
         return max(LEAST_SEGMENT_BYTES, min(SEGMENT_BYTES, self.keep.size_bytes // SEGMENTS_AT_LEAST))
+
+    def forget(self, turn_id: int) -> int:
+        """Remove a turn; return how many events went. Raises StoreError."""
+        return forget_in_segments(self.folder, turn_id, self._words_of)
 
     def expire(self, now_ms: int) -> list[Segment]:
         """Delete the segments whose time is over, or that exceed the size, oldest first; return them.

@@ -1,13 +1,15 @@
 """`hyperhive history` as a process: the days that are archived, their sizes, and what is damaged."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from hyperhive_cli.core.settings import AgentPaths, paths_by_name
 from hyperhive_cli.store.segment import find_segments
-from tests.harness import Hive, for_a_person, piped_rows
+from tests.conftest import FakeClaude
+from tests.harness import ANSWER, TEXT, Hive, for_a_person, piped_rows
 from tests.store.made_archive import archive_days
 
 
@@ -78,3 +80,21 @@ def test_doctor_checks_the_archive(hive: Hive, paths: AgentPaths) -> None:
     damage(find_segments(paths.history)[0].path)
     level, words = archive()
     assert (level, "is damaged: the events 1 to 3 cannot be read" in words) == ("warning", True)
+
+
+@pytest.mark.parametrize("runs", [False, True], ids=["alone", "through the harness"])
+def test_a_turn_is_forgotten(runs: bool, hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    hive.drain("--message", "one", "--message", "two")
+    with hive.run() if runs else nullcontext():
+        refused = hive.call("history", "forget", "--turn", "1")
+        assert refused.refusal(2) == "this needs a confirmation"
+        done = hive.call("history", "forget", "--turn", "1", "--yes")
+        assert (done.status, done.stdout[:8], done.stdout[-9:]) == (0, "turn 1: ", " removed\n")
+        assert hive.call("history", "forget", "--turn", "9", "--yes").refusal().startswith("turn 9 has nothing")
+    (first, second) = (hive.call("export", "--turn", turn).json_lines() for turn in ("1", "2"))
+    assert [event["kind"] for event in first] == ["turn_start", "turn_end"]
+    assert ANSWER in json.dumps(second)
+    shown = [hive.call("show", turn, "--json").json_lines()[0]["result_text"] for turn in ("1", "2")]
+    assert [text is None or ANSWER in text for text in shown] == [True, True]
+    assert shown[0] is None

@@ -30,6 +30,7 @@ WALKED: dict[str, list[str]] = {
     "show": ["last", "last --full", "last --json", "1.1", "1.1 --json"],
     "export": ["", "--format md", "--format html"],
     "status": ["", "--json"],
+    "history forget": ["--turn 1 --yes", "--turn 9 --yes"],
     "history list": ["", "--check", "--json"],
     "report": ["", "--json", "--markdown", "--html"],
     "quota": [""],
