@@ -142,6 +142,8 @@ class Archive:
             due = list(_due(segments, self.keep, now_ms) if self.is_kept else segments)
             for segment in due:
                 segment.unlink()
+            for path in self.folder.glob("*.sqlite.draft*"):  # of a `forget` that was killed
+                path.unlink()
             for path in self.folder.glob("*.sqlite.corrupt-*"):
                 if path.name < day_of(now_ms - self.keep.days * DAY_MS):
                     path.unlink()

@@ -106,3 +106,12 @@ def test_a_damaged_chunk_beside_it_stays_as_it_is_and_a_draft_that_was_left_is_r
     with open_segment(segment.path) as reader:
         assert reader.body(1) == ("zstd", b"damaged")
         assert [head.events for head in reader.heads()] == [10, 2, 10]
+
+
+def test_what_a_killed_process_left_goes_with_the_next_sweep(paths: AgentPaths) -> None:
+    (segment,) = find_segments(paths.history)
+    left = [segment.path.with_name(f"{segment.path.name}{end}") for end in (".draft", ".draft-journal")]
+    for path in left:
+        path.write_text(SAID)
+    Archive(paths.history, HistoryRetention(), words_of).expire(NOON)
+    assert list(paths.history.iterdir()) == [segment.path]
