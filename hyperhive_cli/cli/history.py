@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import click
 
+from hyperhive_cli.cli import completers
 from hyperhive_cli.cli.amount import NUMBER
 from hyperhive_cli.cli.declared import group, option, pass_invocation
 from hyperhive_cli.cli.invocation import Invocation, print_json, say_if_new
@@ -81,7 +82,10 @@ def list_days(invocation: Invocation, *, check: bool, as_json: bool, no_header: 
 
 
 @history.command()
-@option("--turn", "turn_id", type=NUMBER, metavar="ID", required=True, help="The turn to remove.")
+@option(
+    "--turn", "turn_id", type=NUMBER, metavar="ID", required=True, shell_complete=completers.turn_ids,
+    help="The turn to remove.",
+)  # fmt: skip
 @option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @pass_invocation
 def forget(invocation: Invocation, turn_id: int, *, yes: bool) -> None:
