@@ -364,6 +364,7 @@ HIVE: tuple[str, ...] = (
     r"""
     -- A message that waits while too little of the account's plan is left, which its machine knows.
     ALTER TABLE hyperhive.inbox ADD COLUMN idle boolean NOT NULL DEFAULT false;
+    GRANT UPDATE (idle) ON hyperhive.inbox TO hyperhive_machine;
     """,
     r"""
     -- Messages that are sent again and again, by the machine that runs the agent: as `schedules` of the state folder.

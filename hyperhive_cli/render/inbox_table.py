@@ -59,7 +59,10 @@ def held_for_plan(messages: Sequence[Message], idle_until: int | None) -> list[M
     """Return the messages as they may run: idle ones not before this moment (Unix s), with the reason."""
     start = (idle_until or 0) * 1000
     return [
-        one._replace(not_before=start, reason="idle: too little of the plan is left (hyperhive quota)")
+        one._replace(
+            not_before=start,
+            reason=f"idle: too little of the plan is left · hyperhive inbox retry {one.id} runs it now",
+        )
         if one.idle and one.state == "ready" and one.not_before < start
         else one
         for one in messages

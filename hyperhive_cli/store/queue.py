@@ -22,7 +22,8 @@ class Change(NamedTuple):
 
 CANCEL = Change(("ready", "held", "cancelled"), {"state": "cancelled"}, hint="hyperhive cancel")
 RETRY = Change(
-    ("ready", "held", "dead", "cancelled"), {"state": "ready", "attempts": 0, "not_before": 0, "reason": None}
+    ("ready", "held", "dead", "cancelled"),
+    {"state": "ready", "attempts": 0, "not_before": 0, "reason": None, "idle": False},
 )
 MOVE = Change(("ready",), needs="waiting")  # it sets positions in the queue: `new_positions`
 EDIT = Change(("ready",), needs="waiting", only_unrun=True, hint="hyperhive send 'the new text'")
@@ -169,7 +170,10 @@ class MessageQueue(QueueDatabase):
         return self._apply(CANCEL, message_id, now_ms)
 
     def retry(self, message_id: int, *, now_ms: int) -> Message:
-        """Make a dead, held, cancelled or waiting message ready now, with fresh attempts; else raise RefusedError."""
+        """Make a dead, held, cancelled or waiting message ready now, with fresh attempts; else raise RefusedError.
+
+        One that is idle is so no longer: a person wants it to run.
+        """
         return self._apply(RETRY, message_id, now_ms)
 
     def restore(self, message_id: int, *, now_ms: int) -> Message:

@@ -73,8 +73,15 @@ def test_the_plan_is_shown_and_idle_messages_leave_its_reserve_alone(hive: Hive,
     assert (found["unread"], found["idle_until"], found["next_due"]) == (1, now + 3 * HOUR, (now + 3 * HOUR) * 1000)
     assert "20% reserved, so idle messages wait" in for_a_person(hive, "quota")[1]
     assert "1 waiting, the first at " in hive.call("status").stdout
-    assert "idle: too little of the plan is left (hyperhive quota)" in hive.call("inbox").stdout
+    assert (
+        f"idle: too little of the plan is left · hyperhive inbox retry {idle} runs it now" in hive.call("inbox").stdout
+    )
     assert hive.call("inbox", "show", str(idle)).stdout.splitlines()[0].endswith(": ready, idle")
+
+    wanted = hive.call("send", "and this", "--idle").stdout.strip()
+    assert hive.call("inbox", "retry", wanted).status == 0
+    done = hive.drain("--reserve", "5h=20")
+    assert [event["message_id"] for event in done.json_lines() if event["kind"] == "turn_start"] == [int(wanted)]
 
     assert hive.drain().status == 0, "without a reserve it runs"
     assert [one["state"] for one in hive.messages("--all") if one["id"] == idle] == ["done"]

@@ -153,7 +153,7 @@ export class Inbox {
     } else if (verb === "schedule") {
       this.later.openAt(button, (at) => this.change(id, "schedule", { at: at.toISOString() }));
     } else if (verb === "now") {
-      await this.change(id, "schedule");
+      await this.change(id, item.message.forPlan ? "retry" : "schedule");
     } else if (verb === "cancel") {
       const canBeUndone = item.section === "waiting" || item.section === "scheduled";
       if ((await this.change(id, "cancel")) && canBeUndone && !item.message.deliveries) {

@@ -74,8 +74,7 @@ export class QueueItem {
 
   verbs() {
     if (this.isReadOnly) return [];
-    const cannot = { edit: !isEditable(this.message), now: this.message.forPlan === true };
-    return VERBS[this.section].filter((verb) => !cannot[/** @type {keyof typeof cannot} */ (verb)]);
+    return VERBS[this.section].filter((verb) => verb !== "edit" || isEditable(this.message));
   }
 
   draw() {
