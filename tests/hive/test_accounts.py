@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hyperhive_cli.agent.credentials import account_of
+from tests.cli.test_quota import told
 from tests.conftest import Step, wait_until
 from tests.harness import INIT, TEXT
 from tests.hive.conftest import Database
@@ -97,6 +98,22 @@ def test_the_limit_of_one_model_holds_up_nobody_else_and_ends_with_another_model
             ant.wait_for_kind("turn_end", ok=True)
             assert not [event for event in ant.events() if event["kind"] == "status_changed"]
     assert database.rows("SELECT status FROM hyperhive.account") == []
+
+
+def test_an_idle_message_of_the_hive_waits_for_the_plan_and_is_passed_by_others(database: Database) -> None:
+    with database.machines("a", runs=TEXT) as (a,):
+        a.variables["ANTHROPIC_API_KEY"] = "sk-ant-with-a-plan"
+        a.fake.script([INIT, told(int(time.time()), 0.85), *TEXT], TEXT)
+        with a.run("bee", "--reserve", "5h=20") as bee:
+            a.await_owner("bee")
+            a.send("bee", "work")
+            bee.wait_for_kind("turn_end", ok=True)
+            assert a.call("bee", "send", "tidy", "--idle").status == 0
+            a.send("bee", "more work")
+            bee.wait_for_kind("turn_end", message_id=3)
+            assert [event["message_id"] for event in bee.events() if event["kind"] == "turn_start"] == [1, 3]
+            assert a.call("bee", "inbox", "retry", "2").status == 0
+            bee.wait_for_kind("turn_end", message_id=2)
 
 
 def test_who_said_it_and_died_is_not_waited_for(database: Database) -> None:

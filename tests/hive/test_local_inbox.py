@@ -89,6 +89,8 @@ def test_what_waits_in_the_hive_counts(local_inbox: LocalInbox) -> None:
     assert (local_inbox.unread(), local_inbox.next_due()) == (4, NOW)
     local_inbox.backlog = Backlog(0, None)
     assert local_inbox.next_due() == NOW + 5
+    local_inbox.backlog, local_inbox.idle_from = Backlog(1, None, 0, NOW), NOW + 3
+    assert local_inbox.next_due() == NOW + 3, "an idle one, once enough of the plan is left"
 
 
 def test_a_copied_folder_is_another_one(local_inbox: LocalInbox, tmp_path: Path) -> None:
