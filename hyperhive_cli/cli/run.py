@@ -95,7 +95,7 @@ _limit = partial(option, type=Duration(min=0, min_open=True), metavar="DURATION"
 @option("--max-turn-tokens", type=NUMBER, metavar="N", help="Interrupt a turn that uses more tokens")
 @option("--max-tool-calls", type=NUMBER, metavar="N", help="Interrupt a turn that calls more tools")
 @_texts(
-    "--reserve", "reserves", metavar="WINDOW=PERCENT",
+    "--reserve", "reserves", metavar="WINDOW=PERCENT", shell_complete=completers.words("5h=20", "week=10"),
     help="Keep this much of the plan from `send --idle`: 5h=20, week=10; repeatable",
 )  # fmt: skip
 @_limit("--turn-timeout", help="Interrupt a turn after this long (default: never)")

@@ -43,10 +43,12 @@ def test_a_message_is_sent_run_and_read_back(site: Site, hive: Hive, fake_claude
         other = site.post("/api/messages", body="something else", key="k")
         assert (again.json()["id"], again.json()["sent_before"], other.status) == (1, True, 409)
         assert other.json()["error"] == "the key 'k' was used for another message (1)"
-        later = site.post("/api/messages", body="later", at="+2h")
+        later = site.post("/api/messages", body="later", at="+2h", idle=True)
+        assert site.post("/api/messages", body="x", idle="yes").json()["error"].startswith("'idle' must be a boolean")
         assert site.post("/api/messages", body="never", at="yesterday").status == 400
         assert site.post("/api/messages", body=" ").status == 400
         (waiting,) = site.get("/api/inbox")["messages"]
+        assert waiting["idle"] is True
         assert (waiting["id"], waiting["state"], waiting["body"]) == (later.json()["id"], "ready", "later")
         assert waiting["not_before"] - waiting["created"] == pytest.approx(2 * 3600 * 1000, abs=1000)
         assert [message["id"] for message in site.get("/api/inbox?all=1")["messages"]] == [1, waiting["id"]]
