@@ -228,7 +228,22 @@ class AgentEvents:
 
     def span(self, turn_id: int) -> Span | None:
         """Return where the newest turn with this id is, None if nothing of it is left."""
-        return span_of_turn(self.newest(_ALL, BOUNDS), turn_id)
+        is_start = f"kind = '{TurnStart.kind}' AND body ~ %(named)s ORDER BY seq DESC"
+        found = self._first_mark(is_start, named=rf'"turn_id": ?{turn_id}\M')
+        if found:
+            found += self._first_mark("kind = ANY(%(kinds)s) AND seq > %(seq)s ORDER BY seq", seq=found[0].seq)
+        else:  # its end may be left
+            found = self._first_mark("kind = ANY(%(kinds)s) ORDER BY seq")
+        return span_of_turn(found, turn_id)
+
+    def _first_mark(self, which: str, **values: object) -> list[BusEvent]:
+        """Return the first such event that is no line of claude's, if there is one."""
+        rows = self._connection.execute(
+            f"""SELECT seq, ts, kind, body FROM hyperhive.event
+                WHERE agent = %(agent)s AND kind <> '{Stream.kind}' AND {which} LIMIT 1""".encode(),
+            {"agent": self._agent, "kinds": [*BOUNDS], **values},
+        ).fetchall()
+        return [*rows_to_events(rows)]
 
     def turn(self, turn_id: int, newest: int) -> Iterator[BusEvent]:
         """Yield the events of a turn up to the number `newest`."""

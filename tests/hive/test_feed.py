@@ -9,11 +9,12 @@ import pytest
 from hyperhive_cli.core.errors import UsageError
 from hyperhive_cli.core.events import BusEvent, LiveEvent, Note, Stream, TurnEnd, TurnStart
 from hyperhive_cli.core.settings import HISTORY_CAPACITY
-from hyperhive_cli.hive import address, owner_sql
+from hyperhive_cli.hive import address, fleet, owner_sql
 from hyperhive_cli.hive import feed as feeds
 from hyperhive_cli.hive.feed import AgentEvent, HiveFeed
 from hyperhive_cli.hive.retention import keep_history
 from hyperhive_cli.store.events import PAGE_ROWS
+from hyperhive_cli.store.spans import BOUNDS, span_of_turn
 from tests.harness import of_kind
 from tests.hive.conftest import Database
 
@@ -281,3 +282,38 @@ def test_what_is_no_pattern_is_refused(text: str) -> None:
 def test_an_address_is_shown_without_its_password(url: str, shown: str) -> None:
     assert address.check_url(url) == url
     assert address.shown_url(url) == shown
+
+
+def test_a_turn_is_found_by_its_id_however_old(database: Database) -> None:
+    """Turns 17 and 7 are another's digits; 5 has no start any more, 9 no end, 18 runs; 7 came twice."""
+
+    def start(turn: int) -> TurnStart:
+        return TurnStart(sender="operator", body='{"turn_id": 7}', unread=0, turn_id=turn)
+
+    def end(turn: int) -> TurnEnd:
+        return TurnEnd(ok=True, turn_id=turn, outcome="ok")
+
+    note = Note(text='"turn_id": 7')
+    made: list[LiveEvent] = [
+        note,
+        end(5),
+        start(7),
+        note,
+        end(7),
+        start(17),
+        end(17),
+        start(9),
+        note,
+        start(7),
+        end(7),
+        note,
+        start(18),
+    ]
+    with database.connect() as connection:
+        Writer(connection, "bee").write_events(1, *made)
+        events = fleet.AgentEvents(connection, "bee")
+        bounds = events.newest(100, BOUNDS)
+        for turn in (1, 5, 7, 8, 9, 17, 18):
+            assert events.span(turn) == span_of_turn(bounds, turn), turn
+        assert events.span(7) == (10, 11, True)
+        assert events.span(18) == (13, None, True)
