@@ -1,5 +1,6 @@
 """`HandOver`: moves what this machine decided or was sent into the hive: outcomes, turns, messages."""
 
+import json
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -58,10 +59,13 @@ class HandOver:
         return has_sent
 
     async def _withdraw(self) -> None:
-        """Cancel in the hive what an earlier turn here had planned and the last one withdrew."""
+        """Cancel in the hive what an earlier turn here had planned and the last one withdrew or dropped."""
         if key := self._local_inbox.fact("hive_withdrawn"):
             await self._connection.call(lambda connection: self._in_hive(connection).withdraw(key))
             self._local_inbox.put_facts(hive_withdrawn="")
+        if jobs := json.loads(self._local_inbox.fact("hive_dropped") or "[]"):
+            await self._connection.call(lambda connection: self._in_hive(connection).drop_adopted(jobs))
+            self._local_inbox.put_facts(hive_dropped="")
 
     def _give_back(
         self, acknowledge: "Callable[[Connection], bool]", planned: Sequence[Message], connection: "Connection"
@@ -99,20 +103,20 @@ class HandOver:
     async def send_schedules(self) -> bool:
         """Move the schedules that were added on this machine into the hive; return True if there were any.
 
-        One whose name is another one's there is paused here, with a note. Raises StoreError.
+        One that the hive refuses is paused here, with a note. Raises StoreError.
         """
         has_sent = False
         for schedule in self._local_inbox.schedules():
-            if await self._connection.call(partial(self._take_in, schedule)):
+            refusal = await self._connection.call(partial(self._take_in, schedule))
+            if refusal is None:
                 self._local_inbox.remove_schedule(schedule.name)
                 has_sent = True
             elif not schedule.paused:
                 self._local_inbox.pause_schedule(schedule.name, now_ms=self._bus.now_ms())
-                name = schedule.name
-                self._bus.note(f"the hive has another schedule {name}: the one of this machine is paused", "error")
+                self._bus.note(f"{refusal}: schedule {schedule.name} of this machine is paused", "error")
         return has_sent
 
-    def _take_in(self, schedule: Schedule, connection: "Connection") -> bool:
+    def _take_in(self, schedule: Schedule, connection: "Connection") -> str | None:
         return self._in_hive(connection).take_in_schedule(schedule)
 
     def _record(self, message: Message, answer: Sent | RefusedError) -> bool:

@@ -153,9 +153,11 @@ class LocalInbox(Inbox):
         return [one for one in self.unsynced() if one.id in numbers]
 
     def settle(self, *given: Any, withdrawn: str | None = None, **more: Any) -> None:  # noqa: ANN401 - as of Inbox
-        """Store as `Inbox.settle`; `withdrawn` is also withdrawn from the hive."""
-        if withdrawn is not None:
-            more["facts"] = {**(more.get("facts") or {}), "hive_withdrawn": withdrawn}
+        """Store as `Inbox.settle`; what is withdrawn or dropped goes from the hive, too."""
+        dropped = json.dumps(more["dropped"]) if more.get("dropped") else None
+        in_hive = {"hive_withdrawn": withdrawn, "hive_dropped": dropped}
+        facts = {name: value for name, value in in_hive.items() if value is not None}
+        more["facts"] = {**(more.get("facts") or {}), **facts}
         super().settle(*given, withdrawn=withdrawn, **more)
 
     def hand_over(self, message: Message, number: int) -> None:

@@ -11,7 +11,7 @@ from hyperhive_cli.hive.address import pattern_to_like
 from hyperhive_cli.hive.agent_rows import AgentRows
 from hyperhive_cli.hive.database import Connection
 from hyperhive_cli.hive.owner_sql import NOW_MS
-from hyperhive_cli.store.schedules import Schedules
+from hyperhive_cli.store.schedules import MAX_ADOPTED, Schedules
 
 _COLUMNS = ", ".join(Schedule._fields)
 _NEW = [name for name in Schedule._fields if name != "id"]
@@ -28,16 +28,27 @@ IS_DUE = f"NOT paused AND (next_slot <= {NOW_MS} OR last_slot > {NOW_MS} + {LATE
 class HiveSchedules(AgentRows, Schedules):
     """The schedules of an agent of the hive, a part of its `HiveInbox`."""
 
-    def take_in_schedule(self, schedule: Schedule) -> bool:
-        """Store a schedule that was added on a machine, as it is, once however often it is called.
+    def take_in_schedule(self, schedule: Schedule) -> str | None:
+        """Store a schedule that was added on a machine, as it is, once however often it is called; return None.
 
-        Return False if the hive has another one with this name.
+        Return why not if it cannot be: the hive has another one with this name, or enough of claude's own.
         """
         with self._changing():
-            known = self._find_schedule(schedule.name)
-            if known is None:
+            if (known := self._find_schedule(schedule.name)) is not None:
+                is_same = known.created == schedule.created
+                return None if is_same else f"the hive has another schedule {schedule.name}"
+            if schedule.adopted is None:
                 self._put_schedule(schedule)
-            return known is None or known.created == schedule.created
+                return None
+            self._adopt([schedule], (), schedule.created)
+            wanted = (schedule.expression, schedule.body)
+            is_stored = any((one.expression, one.body) == wanted for one in self.schedules())
+            return None if is_stored else f"an agent has at most {MAX_ADOPTED} schedules of its own"
+
+    def drop_adopted(self, jobs: Sequence[str]) -> None:
+        """Delete the schedules of these jobs, which claude has ended."""
+        with self._changing():
+            self._adopt((), jobs, 0)
 
     def schedules(self) -> list[Schedule]:
         """List the schedules by name."""

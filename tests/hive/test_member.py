@@ -12,6 +12,7 @@ import trio.testing
 from hyperhive_cli.agent.config import Account
 from hyperhive_cli.core.events import TurnEnd
 from hyperhive_cli.core.outcomes import Outcome, OutcomeKind
+from hyperhive_cli.core.schedules import Schedule
 from hyperhive_cli.core.status import Status, Wait
 from hyperhive_cli.feed.bus import Bus
 from hyperhive_cli.hive import owner_sql
@@ -219,13 +220,13 @@ def test_a_message_that_the_hive_refuses_is_kept_and_holds_nothing_up(
 
 
 def run_turn(
-    local_inbox: LocalInbox, *planned: PlannedMessage, state: str = "done", withdrawn: str | None = None
-) -> int:
+    local_inbox: LocalInbox, *planned: PlannedMessage, state: str = "done", **more: Any,  # noqa: ANN401 - of `settle`
+) -> int:  # fmt: skip
     """Run the message that was brought, and return its number."""
     lease = local_inbox.lease("boot", "haiku", now_ms=1)
     assert lease is not None
     record = TurnRecord(lease.turn_id, Outcome(OutcomeKind.OK), 5)
-    local_inbox.settle(record, lease.message, state=state, now_ms=1, planned=planned, withdrawn=withdrawn)
+    local_inbox.settle(record, lease.message, state=state, planned=planned, **{"now_ms": 1, **more})
     return lease.message.id
 
 
@@ -319,6 +320,33 @@ def test_a_later_wakeup_replaces_the_one_that_waits_in_the_hive(database: Databa
         assert [(row[3], row[-1]) for row in in_hive(database)][2:] == [
             ("look", "cancelled"), ("something else", "ready"),
         ]  # fmt: skip
+
+    for text in ("one", "two"):
+        put(database, text)
+    work(database, steps)
+
+
+def test_a_job_of_claudes_is_a_schedule_of_the_hive_until_claude_ends_it(
+    database: Database, local_inbox: LocalInbox
+) -> None:
+    job = Schedule(0, "job-7", "0 6 * * *", "UTC", "wake-up", "look", adopted="7")
+    names = "SELECT name, adopted FROM hyperhive.schedule"
+
+    async def steps(line: LossyLine) -> None:
+        member = join(database, line, local_inbox)
+        assert await member.fetch()
+        run_turn(local_inbox, adopted=[job], now_ms=time.time_ns() // 1_000_000)
+        assert [one.name for one in local_inbox.schedules()] == ["job-7"]
+        member.notified("m")
+        assert await member.fetch()
+        assert (database.rows(names), local_inbox.schedules()) == ([("job-7", "7")], [])
+        run_turn(local_inbox, dropped=["7"])
+        line.loses = True
+        with pytest.raises(AwayError):
+            await member.fetch()
+        for _ in range(2):
+            assert not await member.fetch()
+        assert (database.rows(names), local_inbox.fact("hive_dropped")) == ([], "")
 
     for text in ("one", "two"):
         put(database, text)

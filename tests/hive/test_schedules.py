@@ -17,6 +17,7 @@ from hyperhive_cli.hive.inbox import HiveInbox
 from hyperhive_cli.hive.owner_sql import NOW_MS, AgentLease, FencedError
 from hyperhive_cli.hive.schedule_keeper import HiveScheduleKeeper
 from hyperhive_cli.store.inbox import open_inbox
+from hyperhive_cli.store.schedules import MAX_ADOPTED
 from tests.conftest import wait_until
 from tests.harness import TEXT
 from tests.hive.conftest import Database
@@ -142,6 +143,19 @@ def test_a_clock_that_is_set_back_does_not_stop_a_schedule(database: Database) -
         (found,) = inbox.schedules()
         assert found.next_slot is not None
         assert found.next_slot <= now_ms(database) + DAY_MS // 24 + LATE_MS
+
+
+def test_claudes_own_jobs_move_into_the_hive_and_end_there(database: Database) -> None:
+    with database.connect() as connection:
+        hive = HiveInbox(connection, database.url, "bee")
+        numbers = range(MAX_ADOPTED + 1)
+        jobs = [made(f"job-{at}", f"{at} 6 * * *")._replace(adopted=f"j{at}", created=7) for at in numbers]
+        found = [hive.take_in_schedule(job) for job in [*jobs, jobs[0], jobs[0]._replace(name="job-x")]]
+        assert found == [None] * MAX_ADOPTED + [f"an agent has at most {MAX_ADOPTED} schedules of its own", None, None]
+        assert len(hive.schedules()) == MAX_ADOPTED
+        assert hive.take_in_schedule(jobs[1]._replace(created=8)) == "the hive has another schedule job-1"
+        hive.drop_adopted(["j0", "j2", "never"])
+        assert [one.name for one in hive.schedules()][:2] == ["job-1", "job-3"]
 
 
 def test_a_machine_keeps_the_schedules_of_its_own_agents(database: Database) -> None:
