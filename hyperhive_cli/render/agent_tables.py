@@ -140,7 +140,7 @@ def hive_history_words(history: Mapping[str, Any], now: float) -> str:
     """Return how much of its events a hive keeps, and how much it may."""
     days = max(0, int((now - history["since_ms"] / 1000) // 86_400))
     used, most = text.size(history["used_bytes"]), text.size(history["bytes"])
-    return f"events of {text.plural(days, 'day')} (at most {history['days']}), {used} (at most {most})"
+    return f"history: {days} of {text.plural(history['days'], 'day')}, {used} of {most}"
 
 
 HIVE_AGENT = ("agent", "machine", "lease", "epoch", "status", "waiting", "leased", "held", "dead", "events", "changed")

@@ -158,8 +158,8 @@ def test_the_table_of_agents_has_a_column_for_held_messages_if_there_are_any() -
 
 def test_a_hive_says_how_much_history_it_keeps() -> None:
     history = {"days": 30, "bytes": 10 * 2**30, "used_bytes": 3 * 2**20, "since_ms": (NOW - 12.6 * 86_400) * 1000}
-    assert hive_history_words(history, NOW) == "events of 12 days (at most 30), 3 MiB (at most 10 GiB)"
-    assert hive_history_words(history, 0) == "events of 0 days (at most 30), 3 MiB (at most 10 GiB)"
+    assert hive_history_words(history, NOW) == "history: 12 of 30 days, 3 MiB of 10 GiB"
+    assert hive_history_words(history, 0) == "history: 0 of 30 days, 3 MiB of 10 GiB"
 
 
 def test_the_limits_and_the_newest_compaction_have_rows() -> None:
