@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import psycopg
 import pytest
@@ -9,13 +10,14 @@ import pytest
 from hyperhive_cli.core.settings import HISTORY_CAPACITY
 from hyperhive_cli.hive import fleet, owner_sql
 from hyperhive_cli.hive.database import connect, migrate
+from hyperhive_cli.hive.feed import HiveFeed
 from hyperhive_cli.hive.retention import keep_history, look_at_history, set_retention
 from hyperhive_cli.hive.schema import HIVE
 from tests.conftest import wait_until
 from tests.harness import TEXT
 from tests.hive.conftest import Database
 from tests.hive.postgres import Server
-from tests.hive.test_feed import Writer, next_day
+from tests.hive.test_feed import Writer, next_day, numbers
 from tests.hive.test_owner_sql import Connection
 
 BEFORE_SEGMENTS = 9  # the version of a hive that kept the newest 2,000 events of each agent
@@ -64,6 +66,30 @@ def test_events_are_kept_for_days_and_the_newest_of_each_agent_however_old(datab
     assert (last, count) == (6_300, last - first + 1)
     assert first == 6_300 - HISTORY_CAPACITY + 1
     assert kept(database)["resting"] == (3_100 - HISTORY_CAPACITY + 1, 3_100, HISTORY_CAPACITY)
+
+
+def test_a_follower_that_is_near_the_end_reads_two_segments_however_many_there_are(database: Database) -> None:
+    with database.connect() as connection, closing(HiveFeed(database.url, "*")) as feed:
+        bee, ant = Writer(connection, "bee"), Writer(connection, "ant")
+        for _ in range(4):
+            bee.write(3)
+            ant.write(1)
+            next_day(database)
+        bee.write(3)  # 13, 14 and 15, in segment 5; the newest of `ant` is 4, in segment 4
+        near, far = {"bee": 12, "ant": 3}, {"bee": 11, "ant": 3}
+        assert fleet.segments_after(connection, near) == "segment IN (0, 4, 5)"
+        assert fleet.segments_after(connection, {"bee": 12}) == "segment IN (0, 5)"
+        assert fleet.segments_after(connection, far) == "true"
+        assert fleet.segments_after(connection, {"nobody": 1}) == "true"
+        for after in (near, far):
+            expected = [("ant", 4), *(("bee", seq) for seq in range(after["bee"] + 1, 16))]
+            assert sorted(numbers(feed._page(after))) == expected  # noqa: SLF001
+        set_retention(connection, days=0)
+        database.change("UPDATE hyperhive.segment SET opened = opened - interval '1 hour'")
+        keep(connection)
+        assert segments(database) == [5]
+        assert fleet.segments_after(connection, near) == "segment IN (0, 4, 5)"
+        assert len(feed._page(near)) == 4, "what was moved is found"  # noqa: SLF001
 
 
 def test_with_no_days_the_newest_events_of_each_agent_are_kept(database: Database) -> None:
