@@ -16,7 +16,7 @@ from hyperhive_cli.core.errors import HyperhiveError
 from hyperhive_cli.core.events import BusEvent
 from hyperhive_cli.core.settings import AgentPaths
 from hyperhive_cli.render.export import FORMS, export_pieces, export_title
-from hyperhive_cli.store.history import history_trouble, open_history
+from hyperhive_cli.store.history import open_history
 from hyperhive_cli.store.turns import find_turn, turn_pages
 
 
@@ -39,8 +39,9 @@ def export(invocation: Invocation, turn: str | None, form: str | None, output: P
     """  # noqa: D301 - click's own mark
     client = invocation.local()
     paths = client.paths
-    if (trouble := history_trouble(paths)) is not None:  # before FILE is truncated
-        raise HyperhiveError(trouble, "hyperhive doctor")
+    with open_history(paths) as history:  # before FILE is truncated; raises StoreError if nothing can be read
+        if history.trouble is not None:
+            warn_of_part(history.trouble)
     pieces = _pieces(paths, turn, form or _form_of(output))
     if output is None:
         for piece in pieces:

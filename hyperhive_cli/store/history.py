@@ -57,12 +57,14 @@ class HistoryReader:
         Events that cannot be read are left out, and fewer are read if their payloads are longer than `most_bytes`
         together, but at least one. The second value is `seq` if there were none.
         """
-        found, last = ([], seq) if self.hot is None else self.hot.since(seq, limit, most_bytes)
-        if found and found[0].seq == seq + 1:
-            return found, last
-        upto = (found[0].seq or 0) - 1 if found else MAX_SEQ
-        archived, archived_last = self.cold.since(seq, upto, limit, most_bytes)
-        return (archived, archived_last) if archived else (found, last)
+        upto = self._archived_upto()
+        archived, last = self.cold.since(seq, upto, limit, most_bytes) if seq < upto else ([], seq)
+        if archived or self.hot is None:
+            return archived, last
+        found, last = self.hot.since(seq, limit, most_bytes)
+        if self._archived_upto() > max(seq, upto):  # rows after `seq` were archived and deleted meanwhile
+            return self.since(seq, limit, most_bytes)
+        return found, last
 
     def before(self, seq: int, limit: int = PAGE_ROWS, most_bytes: float = PAGE_BYTES) -> list[BusEvent]:
         """Return the newest `limit` events before `seq`, oldest first; fewer if they are long, as `since`."""
@@ -89,7 +91,7 @@ class HistoryReader:
         """
         at, upto = max(first, 1) - 1, self.last_seq() if last is None else last
         while at < upto:
-            events, looked_at = self.since(at, CHUNK_ROWS, CHUNK_BYTES)
+            events, looked_at = self.since(at, min(CHUNK_ROWS, upto - at), CHUNK_BYTES)
             if looked_at == at:
                 return
             at = looked_at
