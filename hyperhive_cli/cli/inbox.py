@@ -70,6 +70,21 @@ def list_messages(invocation: Invocation, *, ended: bool, as_json: bool, no_head
     if not messages:
         echo("no messages are waiting" if not ended else "no messages yet", err=True)
         say_if_new(client)
+    if not is_piped():
+        _say_schedules(client, now)
+
+
+def _say_schedules(client: "AgentClient", now: float) -> None:
+    """Tell a person what else will come."""
+    from hyperhive_cli.render.status_rows import schedules_words  # noqa: PLC0415 - on a terminal alone
+
+    with client:
+        if client.is_new:
+            return
+        with client.schedules() as opened:
+            found = [one.to_dict() for one in opened.schedules()]
+    if found:
+        echo(f"schedules: {schedules_words(found, now)} (hyperhive schedule)", err=True)
 
 
 def _why(message: Message) -> str:

@@ -233,15 +233,18 @@ def _inbox(found: Mapping[str, Any], now: float) -> list[Span]:
 
 
 def _schedules(schedules: Sequence[Mapping[str, Any]], now: float) -> list[Row]:
-    """Return the row of the schedules, if there are any, with the next ones to send."""
-    if not schedules:
-        return []
+    """Return the row of the schedules, if there are any."""
+    return [("schedules", [(schedules_words(schedules, now), "")])] if schedules else []
+
+
+def schedules_words(schedules: Sequence[Mapping[str, Any]], now: float) -> str:
+    """Return which of the schedules send next, and how many more there are."""
     coming = sorted((one["next"], one["name"]) for one in schedules if one["next"] is not None)
     words = [f"{name} {text.ahead(at / 1000, now)}" for at, name in coming[:SHOWN_SCHEDULES]]
     words += [f"{len(coming) - SHOWN_SCHEDULES} more"] if len(coming) > SHOWN_SCHEDULES else []
     paused = sum(one["paused"] for one in schedules)
     words += [f"{paused} paused"] if paused else []
-    return [("schedules", [(", ".join(words) or "none sends again", "")])]
+    return ", ".join(words) or "none sends again"
 
 
 def _prewarmed(waiting: Mapping[str, Any] | None, now: float) -> list[Row]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hyperhive_cli.cli.commands import COMMANDS
+from hyperhive_cli.core.schedules import Schedule
 from hyperhive_cli.store.inbox import open_inbox
 from tests.conftest import FakeClaude
 from tests.harness import BAD_REQUEST, LIMIT_S, TEXT, Hive
@@ -42,6 +43,7 @@ def bee(hive: Hive, fake_claude: FakeClaude) -> Hive:
     one.drain("--message", "and again", "--model", "haiku")
     with open_inbox(one.state_dir / "hyperhive-inbox.sqlite") as inbox:
         inbox.send("operator", "wait: for me", now_ms=1)
+        inbox.add_schedule(Schedule(0, "nightly", "@daily", "UTC", "operator", "audit"), now_ms=1)
     hold(one.state_dir / "hyperhive-inbox.sqlite", "claude asks", body="held: by claude")
     return one
 
@@ -78,6 +80,8 @@ LINES: dict[str, set[str]] = {
     "hyperhive -a bee inbox retry ": {"2", "3", "4"},
     "hyperhive -a bee inbox move 2 --before ": {"3"},
     "hyperhive inbox r": {"restore", "retry"},
+    "hyperhive -a bee schedule pause ": {"nightly"},
+    "hyperhive schedule add x @daily y --zone Europe/Berl": {"Europe/Berlin"},
     "hyperhive run --permission-mode a": {"acceptEdits", "auto"},
     "hyperhive run --dr": {"--drain", "--drain-wait"},
     "hyperhive completion ": {"bash", "zsh", "fish"},

@@ -55,6 +55,14 @@ def test_the_table_of_schedules_fits_a_terminal(scheduled: Hive) -> None:
     assert all(len(line) <= 80 for line in lines)
 
 
+def test_a_person_who_looks_into_the_inbox_sees_what_is_scheduled(scheduled: Hive) -> None:
+    empty, line = for_a_person(scheduled, "inbox")
+    assert empty == "no messages are waiting"
+    assert line.startswith("schedules: nightly ")
+    assert line.endswith(") (hyperhive schedule)")
+    assert "schedules" not in scheduled.call("inbox").stderr
+
+
 def test_a_schedule_is_paused_resumed_edited_and_removed(scheduled: Hive) -> None:
     assert scheduled.call("schedule", "pause", "nightly").stdout == "nightly is paused\n"
     assert scheduled.status()["schedules"] == [{"name": "nightly", "next": None, "paused": True}]

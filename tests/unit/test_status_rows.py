@@ -112,6 +112,12 @@ def test_the_first_two_rows_say_what_an_agent_does_and_what_it_waits_for() -> No
     assert words_of(silent, "agent").endswith(" · silent for 15:00 · interrupts at 30:00")
     idle = FOUND | {"state": "idle", "next_due": (NOW + 60) * 1000}
     assert words_of(idle, "agent") == "tester  ○ idle · next message at 16:25 (in 1m 00s)"
+    sooner = {"name": "nightly", "next": (NOW + 30) * 1000, "paused": False}
+    scheduled = idle | {"schedules": [sooner, sooner | {"next": None, "paused": True}]}
+    assert words_of(scheduled, "agent").endswith("next message at 16:25 (in 30s)")
+    assert words_of(scheduled, "schedules") == "nightly 16:25 (in 30s), 1 paused"
+    many = [sooner | {"name": f"s{number}", "next": (NOW + number) * 1000} for number in range(60, 360, 60)]
+    assert words_of(idle | {"schedules": many}, "schedules").endswith("s180 16:27 (in 3m 00s), 2 more")
     found = FOUND | {"running": False, "status": "stopped"}
     assert [name for name, _ in status_to_rows(found, NOW)][:2] == ["agent", "status"]
     assert words_of(found, "agent") == "tester  - stopped"
