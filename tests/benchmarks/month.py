@@ -22,7 +22,7 @@ from hyperhive_cli.store.words import words_of
 SEED = 20261130
 CALLS = (1, 2, 5, 20, 60, 150)  # of tools in a turn
 TOOLS = ("Bash", "Bash", "Read", "Read", "Grep", "Edit")
-CHARS = (80, 300, 1_000, 3_000, 8_000, 24_000)  # of a tool's output
+CHARS = (80, 200, 500, 1_500, 4_000, 12_000)  # of a tool's output
 FAILURE = "connection refused"  # in one output of a hundred
 FAILURES = 100
 
@@ -88,7 +88,9 @@ def made_turn(dice: Random, turn_id: int) -> Iterator[LiveEvent]:
         if dice.randrange(FAILURES) == 0:
             output = f"{output}\ncurl: (7) {FAILURE}"
         block = {"type": "tool_result", "tool_use_id": identity, "content": output}
-        yield _stream(dice, {"type": "user", "message": {"role": "user", "content": [block]}})
+        again = {"stdout": output, "stderr": "", "interrupted": False}  # as the binary has it, twice
+        message = {"role": "user", "content": [block]}
+        yield _stream(dice, {"type": "user", "message": message, "tool_use_result": again})
     yield _stream(dice, _assistant({"type": "text", "text": f"turn{turn_id}word. {_text(dice, 400)}"}))
     yield _stream(dice, {"type": "result", "subtype": "success", "is_error": False, "result": _text(dice, 400)})
     yield TurnStateChanged(state="idle", since_unix=turn_id)
