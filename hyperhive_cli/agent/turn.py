@@ -188,7 +188,7 @@ class TurnRunner:
             spent=result.fate.spent,
             acted=result.fate.acted,
             now_ms=self._bus.now_ms(),
-            facts=result.facts,
+            facts={**result.facts, "seq": str(self._bus.current_seq)},
             planned=result.plans.messages,
             withdrawn=result.plans.withdrawn,
             adopted=result.plans.schedules,

@@ -25,22 +25,26 @@ from hyperhive_cli.feed.ring_buffer import RingBuffer, Subscription
 from hyperhive_cli.store.archive import Archive
 from hyperhive_cli.store.events import EventStore
 
+LOST_EVENTS = 1_000_000  # more than a turn has given before its end, or than wait for an archive that fails
 NOTE_LIMIT_CHARS = 8_000  # twice the longest reason of a failure
 
 
 class Bus:
     """The live feed of one life of a harness (`boot`), and what its agent is doing now (`current`).
 
-    Without a store and an `archive`, which is open, `seq` counts from 1 in each life. `now` returns Unix seconds.
+    Without a store and an `archive`, which is open, `seq` counts from 1 in each life. `given` is a number that an
+    earlier life is known to have given. `now` returns Unix seconds.
     """
 
     def __init__(
         self, store: EventStore | None = None, archive: Archive | None = None, *, model_file: Path | None = None,
-        now: Callable[[], float] = time.time,
+        given: int = 0, now: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         self.boot = uuid4().hex
-        # A store that was lost starts again at 0, but no number is given twice.
-        self.current_seq = max(0 if store is None else store.last_seq(), 0 if archive is None else archive.upto)
+        stored, given = 0 if store is None else store.last_seq(), max(given, 0 if archive is None else archive.upto)
+        # A store that was lost starts again at 0. No number is given twice, not even one that no other place knows of.
+        self.lost_upto = given if store is not None and stored < given else 0
+        self.current_seq = max(stored, given) + (LOST_EVENTS if self.lost_upto else 0)
         self.first_seq = self.current_seq  # where this life, or its history, started
         self.current = CurrentState(self.publish, now, model_file)
         self._history = History(store, archive, now)

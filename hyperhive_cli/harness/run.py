@@ -239,9 +239,12 @@ def _opened(config: HarnessConfig) -> Iterator[tuple[Bus, Inbox, Maintenance, in
 
         store, warning = _try_history(open_history, paths.events_db)
         archive, remarks = _open_archive(config)
-        bus = Bus(store, archive, model_file=paths.model_file)
+        bus = Bus(store, archive, model_file=paths.model_file, given=int(inbox.fact("seq") or 0))
         bus.current.restore(inbox.fact("context_tokens"), inbox.fact("context_window"))
         bus.current.permission_mode = config.agent.launch.mode
+        if bus.lost_upto:
+            lost = f"the history {paths.events_db} lacks its newest events, at least up to number {bus.lost_upto}"
+            remarks = [*remarks, f"{lost}; they are gone, and numbers go on at {bus.first_seq + 1}"]
         for remark in [*([] if warning is None else [warning]), *remarks]:
             bus.note(remark, "warning")
         if swept:

@@ -15,6 +15,7 @@
 - `budget_warned`: the day and the limit of the last warning.
 - `compactions`: how many in a row did not bring the context below the limit.
 - `limits` (JSON): the account's limits as claude last reported them.
+- `seq`: the newest event's number at the end of the last turn, in case the history is lost.
 - `shortened`: up to which message the texts of done ones are cut.
 - `mcp` (JSON): the MCP servers that were missing in the last turn.
 - `reported`: until when the work was in a daily report (Unix ms).

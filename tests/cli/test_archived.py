@@ -32,9 +32,23 @@ def test_events_outlive_the_table_and_their_numbers_go_on_without_it(hive: Hive,
     assert len(kept) == last
     table.unlink()
     third = live(hive, "three", history)
-    assert third[0]["seq"] == last + 1
-    assert [row.seq for row in archived(history)] == list(range(1, of_kind(third, "turn_end")[-1]["seq"] + 1))
+    assert third[0]["seq"] > shown[-1]["seq"] > last  # also beyond what was shown and is nowhere any more
+    (note,) = [event["text"] for event in third if "they are gone" in event.get("text", "")]
+    assert note.endswith(f"at least up to number {last}; they are gone, and numbers go on at {third[0]['seq']}")
+    numbers = [*range(1, last + 1), *range(third[0]["seq"], of_kind(third, "turn_end")[-1]["seq"] + 1)]
+    assert [row.seq for row in archived(history)] == numbers
     assert [row.to_json().decode() for row in archived(history)][:last] == kept
+
+
+def test_numbers_go_on_without_an_archive_too(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    before = hive.drain("--message", "one", "--history-days", "0").json_lines()
+    for path in hive.state_dir.glob("hyperhive-events.sqlite*"):
+        path.unlink()
+    after = hive.drain("--message", "two", "--history-days", "0").json_lines()
+    assert after[0]["seq"] > before[-1]["seq"]
+    assert any("they are gone" in event.get("text", "") for event in after)
+    assert not any("they are gone" in str(event) for event in hive.drain("--message", "three").json_lines())
 
 
 def test_with_no_days_nothing_is_archived(hive: Hive, fake_claude: FakeClaude) -> None:
