@@ -68,6 +68,19 @@ def test_a_check_reads_every_chunk_and_names_what_is_damaged(hive: Hive, paths: 
     assert done.stderr.endswith("Error: a part of the history is damaged\nTry: hyperhive doctor\n")
 
 
+def test_what_is_left_of_a_damaged_history_is_exported_with_a_remark(hive: Hive, paths: AgentPaths) -> None:
+    archive_days(paths, days=3, turns=2)
+    damage(find_segments(paths.history)[1].path)
+    paths.events_db.write_bytes(b"no database at all, but long enough for one " * 50)
+    done = hive.call("export")
+    numbers = [event["seq"] for event in done.json_lines()]
+    assert (numbers[:6], numbers[-6:], len(numbers) < 18) == ([*range(1, 7)], [*range(13, 19)], True)
+    table, segment = done.stderr.splitlines()
+    assert f"the history {paths.events_db} cannot be read" in table
+    assert segment.startswith("a part of the history cannot be read: ")
+    assert segment.endswith("; see hyperhive doctor")
+
+
 def test_doctor_checks_the_archive(hive: Hive, paths: AgentPaths) -> None:
     def archive() -> tuple[str, str]:
         found = json.loads(hive.call("doctor", "--json").stdout)["findings"]

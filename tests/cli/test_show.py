@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -24,6 +25,7 @@ def history(hive: Hive, fake_claude: FakeClaude) -> list[Event]:
 def swept(hive: Hive, *, upto: int) -> None:
     with closing(sqlite3.connect(hive.state_dir / "hyperhive-events.sqlite")) as db, db:
         db.execute("DELETE FROM events WHERE id <= ?", (upto,))
+    shutil.rmtree(hive.state_dir / "history", ignore_errors=True)
 
 
 def of_turn(events: list[Event], turn: int) -> list[Event]:
