@@ -73,7 +73,7 @@ def _duration() -> "click.ParamType[float]":
     "--timeout", make_type=_duration, default=LIMIT_S, metavar="DURATION",
     help="Stop searching after this time (default: 2s; 0: never).",
 )  # fmt: skip
-@option("--json", "as_json", is_flag=True, help="Print one JSON object for each place; its fields: help events.")
+@option("--json", "as_json", is_flag=True, help="Print one JSON object for each place (hyperhive help events).")
 @no_header_option
 @pass_invocation
 def search(
