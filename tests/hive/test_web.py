@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from hyperhive_cli.harness.inbox_operations import MESSAGE_CHANGES
+from hyperhive_cli.harness.schedule_operations import SCHEDULE_CHANGES
 from hyperhive_cli.web.api import CHANGE_ROUTES
 from tests.conftest import wait_until
 from tests.harness import TEXT, Hive, gated
@@ -103,10 +104,11 @@ def test_an_agent_of_another_machine_is_seen_and_sent_to_and_not_steered(databas
         assert site.ask("GET", f"/agents/bee/api/turns/{10**17}").status == 404
         assert site.ask("GET", "/agents/wasp/api/state").status == 404
         for change in CHANGE_ROUTES:
-            if change.op not in {"send", *MESSAGE_CHANGES}:
+            if change.op not in {"send", *MESSAGE_CHANGES, *SCHEDULE_CHANGES}:
                 fields = fields_of(change)
                 refused = site.post(f"/agents/bee{change.path.replace('{id}', '1')}", **fields)
                 assert (refused.status, "runs on b" in refused.json()["error"]) == (409, True), change.path
+        assert site.post("/agents/bee/api/schedules", expression="@daily", body="audit").status == 200
         later = site.post("/agents/bee/api/messages", body="later", at="+2h").json()["id"]
         assert site.post(f"/agents/bee/api/inbox/{later}/edit", body="never").json()["message"]["body"] == "never"
         for verb, state in (("cancel", "cancelled"), ("restore", "ready"), ("move", "ready"), ("cancel", "cancelled")):
