@@ -62,7 +62,7 @@ def test_a_page_opens_with_state_inbox_and_newest_rows_in_one_answer(site: Site,
     assert (found["last"], found["oldest"], found["trouble"]) == (len(history), 1, None)
     assert found["state"]["agent"] == "bee"
     assert found["state"]["seq"] == len(history)
-    assert found["inbox"] == {"messages": [], "more": False}
+    assert found["inbox"] == {"messages": [], "more": False, "schedules": []}
     assert strip(found["events"]) == strip(whole(history)[-5:])
     assert len(site.get("/api/open")["events"]) == len(history)  # fewer than 100
 
