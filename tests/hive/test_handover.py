@@ -1,6 +1,7 @@
 """What a machine has taken in goes to the hive once: over restored backups, lost answers and numbers given twice."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -47,8 +48,8 @@ def send(paths: AgentPaths, body: str, **given: Any) -> int:  # noqa: ANN401 - a
 
 
 def restore(archive: Path, paths: AgentPaths) -> None:
-    for file in paths.state_dir.iterdir():
-        file.unlink()
+    for found in paths.state_dir.iterdir():
+        shutil.rmtree(found) if found.is_dir() else found.unlink()
     unpack(archive, paths.state_dir)
 
 
