@@ -35,6 +35,21 @@ def shipped(database: Database) -> list[Event]:
     return [{"ts": ts, "kind": kind, **json.loads(body)} for _, ts, kind, body in rows]
 
 
+def save_history(machine: Machine) -> Path:
+    """Copy the agent's events table and archive, and return where to."""
+    saved, state = machine.folder / "backup", machine.state_dir("bee")
+    shutil.copytree(state / "history", saved / "history")
+    shutil.copy(state / NAME, saved)
+    return saved
+
+
+def put_history(machine: Machine, saved: Path) -> None:
+    """Put what was saved in the place of what is there, as `restore` does."""
+    state = machine.state_dir("bee")
+    shutil.rmtree(state / "history")
+    shutil.copytree(saved, state, dirs_exist_ok=True)
+
+
 def own(machine: Machine) -> list[Event]:
     """Return the events of the machine's own history."""
     found = machine.call("bee", "tail", "--no-follow", "--json", "--since", "0", HYPERHIVE_HIVE="").json_lines()
@@ -52,12 +67,11 @@ def test_a_restored_history_is_shipped_from_its_start_and_said_to_be_another(dat
     """Turns that run while no hive is named pass the number of the newest event that the hive has."""
     with database.machines("a", runs=TEXT) as (a,):
         run(a, "one")
-        history = a.state_dir("bee") / NAME
-        copy = Path(shutil.copy(history, a.folder / "backup"))
+        saved = save_history(a)
         run(a, "two")
         before = own(a)
         assert shipped(database) == before
-        shutil.copy(copy, history)
+        put_history(a, saved)
         for number in range(alone):
             run(a, f"alone {number}", HYPERHIVE_HIVE="")
         assert (len(own(a)) > len(before)) == (alone > 0)
