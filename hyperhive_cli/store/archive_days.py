@@ -53,11 +53,11 @@ def _to_day(day: str, segments: Sequence[Segment], *, check: bool) -> Day:
             with open_segment(segment.path) as reader:
                 heads += reader.heads()
             found = find_segment_damage(segment) if check else None
-        except FileNotFoundError:  # it has expired meanwhile
-            continue
+        except FileNotFoundError as error:
+            found = str(error)
         except StoreError as error:
             found = error.message
-        if found is not None:
+        if found is not None and segment.path.exists():  # else it has expired meanwhile
             damage.append(f"{segment.path.name}: {found}")
     return Day(
         day,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hyperhive_cli.core.settings import paths_by_name
 from tests.benchmarks.month import FAILURE, Month
-from tests.conftest import FakeClaude
+from tests.conftest import FakeClaude, wait_until
 from tests.harness import ANSWER, TEXT, Event, Hive
 
 DAYS, EVENTS_A_DAY = 30, 40
@@ -61,9 +61,10 @@ def test_a_month_is_kept_searched_shown_reported_backed_up_restored_and_expired(
     assert restored.call("restore", str(tmp_path / "month.tar.gz")).status == 0
     check_month(restored, last)
 
-    assert hive.drain("--message", "two", "--history-days", "3").status == 0
-    days = [day["day"] for day in listed(hive, "history")]
-    assert len(days) <= 5
+    with hive.run("--history-days", "3", "--message", "two") as program:
+        program.wait_for_kind("turn_end", outcome="ok")
+        wait_until(lambda: len(listed(hive, "history")) <= 5)  # the sweep goes on in a thread
+        assert program.interrupt() == 130
     assert hive.call("search", f"turn{TURN}word").stderr == "nothing found\n"
     assert last_seq(hive) > last
     assert len(listed(restored, "search", f"turn{TURN}word")) == 1
