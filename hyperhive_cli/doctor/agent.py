@@ -221,7 +221,8 @@ def _archive(paths: AgentPaths) -> Finding:
     damaged, sound, size_bytes, is_checked = list[str](), 0, 0, True
     try:
         for segment, damage in check_archive(paths.history, limit_s=CHECK_LIMIT_S):
-            size_bytes += segment.path.stat().st_size
+            with suppress(FileNotFoundError):  # it has just expired
+                size_bytes += segment.path.stat().st_size
             sound += damage is None
             damaged += [] if damage is None else [f"{segment.path.name} is damaged: {damage}"]
     except TimeoutError:
