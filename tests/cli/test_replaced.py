@@ -18,10 +18,14 @@ def run(hive: Hive, *bodies: str) -> None:
     assert hive.drain(*(word for body in bodies for word in ("--message", body))).status == 0
 
 
-def put_back(hive: Hive, archive: Path) -> None:
-    """Restore a backup in place, as an operator does while no harness runs."""
+def begin_again(hive: Hive) -> None:
     shutil.rmtree(hive.state_dir)
     hive.state_dir.mkdir(mode=0o700)
+
+
+def put_back(hive: Hive, archive: Path) -> None:
+    """Restore a backup in place, as an operator does while no harness runs."""
+    begin_again(hive)
     unpack(archive, hive.state_dir)
 
 
@@ -82,12 +86,25 @@ def test_tail_for_people_says_it_in_words(hive: Hive, fake_claude: FakeClaude) -
     run(hive, "one")
     with hive.start("tail", "-n", "5") as program:
         wait_until(lambda: program.stdout)
-        for found in hive.state_dir.glob(f"{NAME}*"):
-            found.rename(found.with_name(f"away-{found.name}"))
+        begin_again(hive)
         run(hive, "two")
         wait_until(lambda: REPLACED in "".join(program.stdout))
         wait_until(lambda: "two" in "".join(program.stdout).partition(REPLACED)[2])
         assert program.interrupt() == 130
+
+
+def test_tail_goes_on_after_a_lost_table_above_its_numbers(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    run(hive, "one")
+    with hive.start("tail", "--json", "-n", "1") as program:
+        newest = program.wait_for(lambda event: event["seq"])["seq"]
+        for found in hive.state_dir.glob(f"{NAME}*"):
+            found.unlink()
+        run(hive, "two")
+        program.wait_for(lambda event: "they are gone" in event.get("text", "") and event["seq"] > newest)
+        program.wait_for(lambda event: event["kind"] == "turn_end" and event["seq"] > newest)
+        assert program.interrupt() == 130
+    assert not any(REPLACED in str(event) for event in program.events())
 
 
 def test_status_says_it_while_it_is_watched(hive: Hive, fake_claude: FakeClaude, tmp_path: Path) -> None:
@@ -121,7 +138,7 @@ def test_status_says_it_of_a_new_history_that_has_passed_the_number_between_two_
     with hive.start("status", "--watch", "--json") as program:
         newest = program.wait_for(lambda found: found["last_event"])["seq"]
         program.send(signal.SIGSTOP)
-        (hive.state_dir / NAME).unlink()
+        begin_again(hive)
         run(hive, "two", "three")
         program.send(signal.SIGCONT)
         found = program.wait_for(lambda found: found["replaced"])
