@@ -45,6 +45,7 @@ from hyperhive_cli.store.words import words_of
 
 RESTART = -1  # no exit status: the program should start again with the same command line
 DISPLAY_GRACE_S = 1.0  # for a line on a terminal that may be held up
+LAST_SWEEP_S = 5.0  # for a history that grew faster than it was archived; the next life goes on with it
 NO_PREWARM = (
     "--prewarm has no effect with --allow-cross-session: a message of another session could reach a claude that waits, "
     "and would be answered outside of any turn"
@@ -118,7 +119,7 @@ async def run_agent(
                             beside = (partial(keep_history, bus), maintenance.run, logins.serve, keeper.run)
                             reports = _daily_reports(config, bus, inbox, handler)
                             with recorded_life(inbox, bus.now_ms):
-                                await _work(loop, (*beside, *reports), prewarm=agent.prewarm)
+                                await _work(loop, bus, (*beside, *reports), prewarm=agent.prewarm)
                 bus.close()
                 if display is not None:
                     display.finish(viewers.cancel_scope, bus.current_seq)
@@ -145,12 +146,16 @@ async def _close_display(config: HarnessConfig, display: DisplayTask) -> str | N
     return unwritten
 
 
-async def _work(loop: AgentLoop, beside: Sequence[Callable[[], Awaitable[None]]], *, prewarm: bool) -> None:
-    """Run the loop to its end, and the tasks beside it until then."""
+async def _work(
+    loop: AgentLoop, bus: Bus, beside: Sequence[Callable[[], Awaitable[None]]], *, prewarm: bool
+) -> None:  # fmt: skip
+    """Run the loop to its end, and the tasks beside it until then; what is complete is archived at its end."""
     async with trio.open_nursery() as nursery:
         for task in (*beside, *((loop.prewarm,) if prewarm else ())):
             nursery.start_soon(task)
         await loop.run()
+        with trio.move_on_after(LAST_SWEEP_S):  # an agent that only drains may never get as far as a sweep
+            await bus.sweep()
         nursery.cancel_scope.cancel()
 
 

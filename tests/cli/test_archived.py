@@ -62,5 +62,16 @@ def test_with_no_days_nothing_is_archived(hive: Hive, fake_claude: FakeClaude) -
     assert not (hive.state_dir / "history").exists()
 
 
+def test_an_agent_that_only_drains_archives_and_sweeps_too(hive: Hive, fake_claude: FakeClaude) -> None:
+    fake_claude.script(TEXT)
+    hive.constants = SMALL | {"agent.maintenance.SWEEP_EVERY_S": 600.0}
+    for body in ("one", "two"):
+        assert hive.drain("--message", body).status == 0
+        with open_event_reader(hive.state_dir / "hyperhive-events.sqlite") as table:
+            left = table.newest(100)
+            assert [event.kind for event in left if event.kind == "stream"] == []
+            assert archived(hive.state_dir / "history")[-1].kind == "turn_end"
+
+
 def test_a_size_that_is_none_is_refused(hive: Hive) -> None:
     assert "not a valid size: '1': 1GB," in hive.call("run", "--history-bytes", "1").refusal(2)
