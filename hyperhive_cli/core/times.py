@@ -43,7 +43,7 @@ def text_to_moment(text: str, now: datetime, zone: tzinfo, *, is_past_allowed: b
     if found is None:
         raise UsageError(f"not a valid time: {text!r}", HINT)
     if found < now and not is_past_allowed:
-        raise UsageError(f"{moment_to_words(found, now)} is in the past", HINT)
+        raise UsageError(f"{text!r} is in the past ({moment_to_words(found, now)})", HINT)
     return found
 
 

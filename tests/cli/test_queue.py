@@ -1,5 +1,6 @@
 """Steering the queue: later, another place, a pause. Nothing that waits is ever discarded."""
 
+import shutil
 import sqlite3
 from contextlib import closing
 from datetime import datetime
@@ -326,6 +327,7 @@ def test_messages_that_ended_long_ago_go_and_the_figures_of_their_turns_stay(
         assert program.interrupt() == 130
     assert hive.call("stats", "--json").stdout == before
     (hive.state_dir / "hyperhive-events.sqlite").unlink()
+    shutil.rmtree(hive.state_dir / "history")
     assert "message  1, no longer kept" in hive.call("show", "1").stdout.splitlines()
     (row,) = hive.call("show", "1", "--json").json_lines()
     assert (row["outcome"], row["body"], row["result_text"]) == ("ok", None, None)
