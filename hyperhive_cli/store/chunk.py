@@ -134,7 +134,7 @@ def decompress(codec: str, body: bytes) -> bytes:
         raw: bytes = frame.decompress(body, max_length=UNPACKED_LIMIT_BYTES)
     except (zstd.ZstdError, EOFError) as error:
         raise ValueError(f"a chunk is damaged: {error}") from error
-    if not frame.eof:
+    if not frame.eof or frame.unused_data:  # a flipped bit of its head switches the checksum off, which then is left
         raise ValueError("a chunk is damaged: it is cut off, or far too large")
     return raw
 

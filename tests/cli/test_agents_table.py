@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 
@@ -214,16 +215,18 @@ def test_what_does_not_move_gets_a_line_for_each_change(way: str, two: dict[str,
 def test_the_history_of_an_agent_that_was_replaced_is_said(
     two: dict[str, Hive], hive: Hive, home: Path, fake_claude: FakeClaude
 ) -> None:
+    first, copy = two["first"], home.with_name("copy")
+    shutil.copytree(first.state_dir, copy)
+    fake_claude.script(TEXT)
+    first.drain("--message", "two")
     with (
         on_terminal(hive, *watch(hive, home)) as terminal,
         hive.start("agents", "--home", str(home), "--watch", "--json") as program,
     ):
-        terminal.wait_for("› first")
+        terminal.wait_for("  first   - stopped")
         program.wait_for(lambda found: found["agent"] == "first" and found["replaced"] is None)
-        for path in two["first"].state_dir.glob("hyperhive-events.sqlite*"):
-            path.unlink()
-        fake_claude.script(TEXT)
-        two["first"].drain("--message", "two")
+        shutil.rmtree(first.state_dir / "history")
+        shutil.copytree(copy, first.state_dir, dirs_exist_ok=True)
         terminal.wait_for("first   - stopped, history replaced")
         program.wait_for(lambda found: found["agent"] == "first" and "replaced" in (found["replaced"] or ""))
         assert program.interrupt() == 130

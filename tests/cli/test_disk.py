@@ -246,7 +246,8 @@ def test_a_backup_of_a_running_agent_is_restored_and_runs(hive: Hive, fake_claud
     (found,) = made.json_lines()
     assert found.pop("bytes") > 0
     assert found.pop("events") > 5
-    assert found == {"file": str(archive), "messages": 3, "waiting": 2, "turns": 1, "missing": None}
+    assert (found.pop("segments") > 0) == (found.pop("archived") > 0)
+    assert found == {"file": str(archive), "messages": 3, "waiting": 2, "turns": 1, "missing": None, "left_out": []}
     assert again.refusal() == f"{archive} already exists"
     assert forced.stdout.startswith(f"{archive} (")
     assert ": 3 messages (2 waiting), 1 turn, " in forced.stdout

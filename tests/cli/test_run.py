@@ -578,9 +578,10 @@ def test_the_files_of_an_agent_are_its_owners_alone(hive: Hive, fake_claude: Fak
     with hive.run("--message", "one") as program:
         program.wait_for_kind("turn_end")
         wait_until((hive.state_dir / "control.sock").exists)
-        modes = {path.name: oct(path.stat().st_mode & 0o777) for path in hive.state_dir.iterdir()}
+        modes = {path.name: oct(path.stat().st_mode & 0o777) for path in hive.state_dir.rglob("*")}
         assert program.interrupt() == 130
     assert hive.state_dir.stat().st_mode & 0o777 == 0o700
+    assert modes.pop("history", "0o700") == "0o700"
     assert set(modes.values()) == {"0o600"}
     assert {"hyperhive-events.sqlite", "hyperhive-inbox.sqlite", "harness.lock", "control.sock"} <= modes.keys()
 

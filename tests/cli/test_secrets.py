@@ -295,12 +295,13 @@ def test_with_umask_0_all_is_for_the_owner_alone(hive: Hive, fake_claude: FakeCl
     try:
         with hive.run("--message", "one", "--model", "opus") as program:
             fake_claude.wait_for("before go on")
-            modes = {path.name: stat.S_IMODE(path.lstat().st_mode) for path in hive.state_dir.iterdir()}
+            modes = {path.name: stat.S_IMODE(path.lstat().st_mode) for path in hive.state_dir.rglob("*")}
             fake_claude.touch("go on")
             program.interrupt()
     finally:
         os.umask(before)
     assert modes.keys() >= {"control.sock", "harness.lock", "hyperhive-model", "hyperhive-inbox.sqlite-wal"}
+    assert modes.pop("history", 0o700) == 0o700
     assert set(modes.values()) == {0o600}
     assert stat.S_IMODE(hive.state_dir.stat().st_mode) == 0o700
 

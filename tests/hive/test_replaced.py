@@ -85,13 +85,18 @@ def test_a_restored_history_is_shipped_from_its_start_and_said_to_be_another(dat
         assert (was, now) == (before, own(a))
 
 
-def test_a_history_that_was_begun_anew_is_shipped_from_its_start(database: Database) -> None:
+def test_a_history_whose_table_was_lost_is_shipped_on(database: Database) -> None:
     with database.machines("a", runs=TEXT) as (a,):
         run(a, "one")
         before = own(a)
         (a.state_dir("bee") / NAME).unlink()
         run(a, "two")
-        assert split(shipped(database)) == (before, own(a))
+        told = shipped(database)
+        assert told[: len(before)] == before
+        later = told[len(before) :]
+        assert later == own(a)[-len(later) :]
+        assert [event["body"] for event in of_kind(later, "turn_start")] == ["two"]
+        assert ("they are gone" in json.dumps(later), REPLACED in json.dumps(told)) == (True, False)
 
 
 def test_an_agent_that_comes_back_to_a_folder_goes_on_behind_what_the_hive_has_of_it(database: Database) -> None:

@@ -12,7 +12,6 @@ from tests.harness import TEXT, Hive
 from tests.web.page.browser import Window, gateway, open_window, stored_numbers
 from tests.web.page.wire import open_wire
 
-NAME = "hyperhive-events.sqlite"
 REPLACED = "history was replaced by an older one"
 CUT = ("Failed to load resource", "net::ERR_")
 
@@ -22,9 +21,8 @@ def run(hive: Hive, *bodies: str) -> None:
 
 
 def restore(hive: Hive, copy: Path) -> None:
-    for found in hive.state_dir.glob(f"{NAME}*"):
-        found.unlink()
-    shutil.copy(copy, hive.state_dir / NAME)
+    shutil.rmtree(hive.state_dir)
+    shutil.copytree(copy, hive.state_dir)
 
 
 def bodies(window: Window) -> list[str]:
@@ -33,10 +31,10 @@ def bodies(window: Window) -> list[str]:
 
 @pytest.fixture
 def copy(hive: Hive, fake_claude: FakeClaude, tmp_path: Path) -> Path:
-    """Return a backup of the history of the first turn; a second one has run since."""
+    """Return a copy of the agent's folder after the first turn; a second one has run since."""
     fake_claude.script(TEXT)
     run(hive, "first")
-    made = Path(shutil.copy(hive.state_dir / NAME, tmp_path / "backup"))
+    made = Path(shutil.copytree(hive.state_dir, tmp_path / "backup"))
     run(hive, "second")
     return made
 

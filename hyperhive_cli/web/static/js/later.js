@@ -44,7 +44,7 @@ export class Later {
     this.state = {};
     this.times = h("div", "times");
     this.field = h("input", { type: "datetime-local", "aria-label": "At", required: true });
-    this.submit = h("button", { type: "submit", class: "btn small main" });
+    this.submit = h("button", { type: "submit", class: "btn small main" }, verb);
     const close = h(
       "button",
       { type: "button", class: "btn small ghost", onclick: () => this.panel.hidePopover() },

@@ -50,7 +50,7 @@ export class SearchView {
     this.words = h("p", { class: "quiet search-words", role: "status" });
     this.further = h("button", { class: "btn small ghost", type: "button", onclick: () => this.ask(true) }, icon("end", "s"), h("span", "", "Search further back"));
     const scroller = h("div", "places", h("div", "col", this.filters, this.list, this.words, h("div", "earlier", this.further)));
-    this.element = h("section", { class: "search", role: "search", "aria-label": "search" }, h("div", "now", bar), scroller);
+    this.element = h("section", { class: "search", role: "search", "aria-label": "search" }, h("div", "search-bar", bar), scroller);
     this.element.hidden = true;
     this.home.append(this.element);
     this.choices = new Choices(this.list, this.field, (index, event) => this.pick(index, event));
