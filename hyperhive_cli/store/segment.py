@@ -168,6 +168,8 @@ class SegmentReader:
             return []
         try:
             return self.connection.execute(query, parameters).fetchall()
+        except OverflowError:  # a number that no row can have
+            return []
         except sqlite3.Error as error:
             raise _unreadable(self.path, error) from error
 

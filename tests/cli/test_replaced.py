@@ -93,7 +93,7 @@ def test_tail_for_people_says_it_in_words(hive: Hive, fake_claude: FakeClaude) -
         assert program.interrupt() == 130
 
 
-def test_tail_goes_on_after_a_lost_table_above_its_numbers(hive: Hive, fake_claude: FakeClaude) -> None:
+def test_tail_goes_on_with_numbers_above_those_of_a_lost_table(hive: Hive, fake_claude: FakeClaude) -> None:
     fake_claude.script(TEXT)
     run(hive, "one")
     with hive.start("tail", "--json", "-n", "1") as program:
@@ -104,7 +104,6 @@ def test_tail_goes_on_after_a_lost_table_above_its_numbers(hive: Hive, fake_clau
         program.wait_for(lambda event: "they are gone" in event.get("text", "") and event["seq"] > newest)
         program.wait_for(lambda event: event["kind"] == "turn_end" and event["seq"] > newest)
         assert program.interrupt() == 130
-    assert not any(REPLACED in str(event) for event in program.events())
 
 
 def test_status_says_it_while_it_is_watched(hive: Hive, fake_claude: FakeClaude, tmp_path: Path) -> None:

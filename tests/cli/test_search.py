@@ -1,5 +1,6 @@
 """`hyperhive search` as a process."""
 
+import shutil
 from datetime import datetime
 from pathlib import Path
 
@@ -105,6 +106,7 @@ def test_all_agents_of_the_machine_are_searched(hive: Hive, history: list[Event]
 
 def test_a_history_that_cannot_be_read_is_named(hive: Hive, history: list[Event]) -> None:
     assert history != []
+    shutil.rmtree(hive.state_dir / "history", ignore_errors=True)
     (hive.state_dir / "hyperhive-events.sqlite").write_bytes(b"x" * 8192)
     done = hive.call("search", "please")
     assert (done.status, "cannot be read" in done.stderr, "nothing found" in done.stderr) == (0, True, True)

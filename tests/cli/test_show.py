@@ -212,6 +212,7 @@ def test_a_damaged_history_is_an_empty_one_and_no_transcript(
     hive.drain("--message", "one")
     for path in hive.state_dir.glob("hyperhive-events*"):
         path.unlink()
+    shutil.rmtree(hive.state_dir / "history")
     (hive.state_dir / "hyperhive-events.sqlite").write_bytes(b"no database" * 500)
     for words in (["tail", "--no-follow"], ["show", "last"]):
         done = hive.call(*words)

@@ -81,6 +81,18 @@ class Many:
             told = self._stream.next()
             self._read.setdefault(told.data.get("agent", ""), []).append(told)
 
+    def next_of_each(self, agent: str, *names: str) -> list[Any]:
+        """Return the data of an agent's next events with these names, in whatever order they come."""
+        found: dict[str, Any] = {}
+        while found.keys() != {*names}:
+            while not self._read.get(agent):
+                told = self._stream.next()
+                self._read.setdefault(told.data.get("agent", ""), []).append(told)
+            told = self._read[agent].pop(0)
+            if told.event in names:
+                found.setdefault(told.event, told.data)
+        return [found[name] for name in names]
+
     def await_state(self, agent: str, **fields: object) -> dict[str, Any]:
         """Return the next state of an agent with these fields."""
         state: dict[str, Any] = self.next(agent, "state")
@@ -143,8 +155,8 @@ def test_an_inbox_is_pushed_when_a_command_changes_it_with_a_harness_and_without
     with opened(hives, "ant,bee") as stream:
         assert stream.bodies("bee") == ["to bee"]
         send(home / "bee", "from a shell")
-        assert stream.next("bee", "state")["unread"] == 2
-        assert stream.bodies("bee") == ["to bee", "from a shell"]
+        state, inbox = stream.next_of_each("bee", "state", "inbox")
+        assert (state["unread"], [message["body"] for message in inbox["messages"]]) == (2, ["to bee", "from a shell"])
         with replace(hive, state_dir=home / "bee").run():
             while stream.bodies("bee"):  # both are read
                 pass
