@@ -50,7 +50,7 @@ def test_a_schedule_is_added_listed_and_shown(scheduled: Hive) -> None:
 
 def test_the_table_of_schedules_fits_a_terminal(scheduled: Hive) -> None:
     lines = for_a_person(scheduled, "schedule", columns=80)
-    assert lines[0].split() == ["NAME", "NEXT", "WHEN", "MESSAGE"]
+    assert [word for word in lines[0].split() if word != "FROM"] == ["NAME", "NEXT", "WHEN", "MESSAGE"]  # if it fits
     assert "0 2 * * * Europe/Berlin" in lines[1]
     assert all(len(line) <= 80 for line in lines)
 
