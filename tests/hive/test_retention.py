@@ -80,12 +80,15 @@ def test_a_follower_that_is_near_the_end_reads_two_segments_however_many_there_a
         assert fleet.segments_after(connection, near) == "segment IN (0, 4, 5)"
         assert fleet.segments_after(connection, {"bee": 12}) == "segment IN (0, 5)"
         assert fleet.segments_after(connection, far) == "true"
-        assert fleet.segments_after(connection, {"nobody": 1}) == "true"
+        assert fleet.segments_after(connection, {"unknown": 1}) == "true"
         for after in (near, far):
             expected = [("ant", 4), *(("bee", seq) for seq in range(after["bee"] + 1, 16))]
             assert sorted(numbers(feed._page(after))) == expected  # noqa: SLF001
         set_retention(connection, days=0)
-        database.change("UPDATE hyperhive.segment SET opened = opened - interval '1 hour'")
+        # Earlier on the same day, also shortly after midnight.
+        database.change(
+            "UPDATE hyperhive.segment SET opened = greatest(opened - interval '1 hour', date_trunc('day', opened))"
+        )
         keep(connection)
         assert segments(database) == [5]
         assert fleet.segments_after(connection, near) == "segment IN (0, 4, 5)"

@@ -1,7 +1,8 @@
 """Schedules in a hive: one message for each slot, by whichever machine runs the agent."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 
 import pytest
@@ -118,13 +119,20 @@ def test_a_step_that_is_cut_off_sends_its_slot_later(database: Database, monkeyp
         assert len(sent(database)) == 1
 
 
-def test_a_slot_is_skipped_while_an_earlier_message_waits(database: Database) -> None:
+@contextmanager
+def fired_once(database: Database) -> Iterator[tuple[HiveInbox, AgentLease]]:
+    """Yield an inbox with an hourly schedule whose first slot was sent, and the lease of the agent."""
     with database.connect() as connection:
         inbox = HiveInbox(connection, database.url, "bee")
         inbox.add_schedule(made(expression="0 * * * *"), now_ms=now_ms(database))
         lease = lease_of(connection, "a")
         back(database, DAY_MS // 24)
         fire(database, lease)
+        yield inbox, lease
+
+
+def test_a_slot_is_skipped_while_an_earlier_message_waits(database: Database) -> None:
+    with fired_once(database) as (inbox, lease):
         back(database, DAY_MS // 24)
         fire(database, lease)
         (found,) = inbox.schedules()
@@ -132,12 +140,7 @@ def test_a_slot_is_skipped_while_an_earlier_message_waits(database: Database) ->
 
 
 def test_a_clock_that_is_set_back_does_not_stop_a_schedule(database: Database) -> None:
-    with database.connect() as connection:
-        inbox = HiveInbox(connection, database.url, "bee")
-        inbox.add_schedule(made(expression="0 * * * *"), now_ms=now_ms(database))
-        lease = lease_of(connection, "a")
-        back(database, DAY_MS // 24)
-        fire(database, lease)
+    with fired_once(database) as (inbox, lease):
         back(database, -3 * DAY_MS)
         fire(database, lease)
         (found,) = inbox.schedules()

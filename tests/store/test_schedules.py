@@ -1,4 +1,4 @@
-"""Schedules of an inbox: what may be done with them, and one message for each slot, whoever sends it and dies."""
+"""Schedules of an inbox: their operations, and one message for each slot, even if processes compete or are killed."""
 
 import subprocess
 import sys
