@@ -2,6 +2,7 @@
 
 from playwright.sync_api import Browser, Page
 
+from tests.conftest import wait_until
 from tests.harness import Hive
 from tests.web.page.browser import Window, gateway, open_window
 
@@ -23,6 +24,13 @@ def live(page: Page) -> None:
 def paste(page: Page, text: str) -> None:
     page.locator("#token").fill(text)
     page.locator("#token").press("Enter")
+
+
+def refused(page: Page, text: str, words: str) -> None:
+    """Paste what is no token: the form is shown again, empty. The words alone would be those of the last attempt."""
+    paste(page, text)
+    wait_until(lambda: page.locator("#token").input_value() == "")
+    locked(page, words)
 
 
 def bare(window: Window) -> str:
@@ -53,8 +61,7 @@ def test_a_wrong_token_leaves_the_address_bar_too_and_a_pasted_address_opens(bro
         locked(window.page, WRONG)
         assert window.page.url == bare(window)
         assert window.axe() == []
-        paste(window.page, "wrong")
-        locked(window.page, WRONG)
+        refused(window.page, "wrong", WRONG)
         window.page.reload()
         locked(window.page)
         paste(window.page, f" {url}\n")
@@ -74,8 +81,7 @@ def test_a_changed_token_locks_every_tab_and_opening_one_opens_all(browser: Brow
         for page in (window.page, other):
             locked(page, CHANGED)
             assert "hyperhive web --show" in page.locator(".locked-help").inner_text()
-        paste(other, url)
-        locked(other, CHANGED)
+        refused(other, url, CHANGED)
         paste(other, done.stdout.strip())
         for page in (window.page, other):
             live(page)

@@ -8,6 +8,15 @@ from tests.harness import BAD_REQUEST, TEXT, Hive, gated
 from tests.store.made_messages import hold
 from tests.web.page.browser import Window, gateway, open_window
 
+# A time that is typed in the same moment in which the menu opens.
+TYPED_AT_ONCE = """() => new Promise((done) => {
+  const menu = document.querySelector(".later");
+  const at = menu.querySelector("[aria-label=At]");
+  menu.addEventListener("toggle", () => { menu.hidePopover(); done(at.value); }, { once: true });
+  menu.showPopover();
+  at.value = "2030-01-01T02:30";
+})"""
+
 
 def queue(hive: Hive) -> list[tuple[int, str]]:
     return [(message["id"], message["body"]) for message in hive.messages() if message["state"] == "ready"]
@@ -159,6 +168,7 @@ def the_undo(window: Window, hive: Hive) -> None:
 def the_schedules(window: Window, hive: Hive) -> None:
     """A message is repeated by the composer's clock; beside the feed its schedule is paused, run and removed."""
     page = window.page
+    assert page.evaluate(TYPED_AT_ONCE) == "2030-01-01T02:30"
     window.field.fill("Check the nightly build")
     page.get_by_role("button", name="Schedule", exact=True).click()
     menu = page.get_by_role("dialog", name="Schedule").filter(has=page.get_by_label("Repeat"))

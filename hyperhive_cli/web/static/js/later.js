@@ -57,9 +57,10 @@ export class Later {
     this.form = h("form", { "aria-label": "another time" }, at, h("div", "later-foot", close, this.submit));
     this.panel = h("div", { class: "menu later", role: "dialog", "aria-label": "Schedule" }, this.times, this.form);
     this.panel.popover = "auto";
+    // Before it is shown: "toggle" comes later, and would put back what was typed meanwhile.
     this.panel.addEventListener(
-      "toggle",
-      (event) => /** @type {ToggleEvent} */ (event).newState === "open" && this.opened(),
+      "beforetoggle",
+      (event) => /** @type {ToggleEvent} */ (event).newState === "open" && this.fill(),
     );
     document.body.append(this.panel);
     for (const one of [this.field, this.repeat]) one.addEventListener("input", () => this.name());
@@ -86,18 +87,19 @@ export class Later {
     this.panel.showPopover();
   }
 
-  opened() {
+  /** Offer the times from now on, the first of them focused. */
+  fill() {
     const now = Date.now();
-    const items = timesFor(this.state, now).map(([words, time]) => {
+    const items = timesFor(this.state, now).map(([words, time], index) => {
       const label = [h("span", "", words), h("span", "quiet num", when(time, now))];
-      return h("button", { type: "button", class: "item", onclick: () => this.choose(time) }, ...label);
+      const attributes = { type: "button", class: "item", autofocus: index === 0 };
+      return h("button", { ...attributes, onclick: () => this.choose(time) }, ...label);
     });
     this.times.replaceChildren(...items);
     this.field.min = local(now);
     this.field.value = local(now + HOUR_MS);
     this.repeat.value = "";
     this.name();
-    items[0]?.focus();
   }
 
   /** Name the time in the button. */
