@@ -276,17 +276,21 @@ def the_tries(window: Window) -> None:
 
 
 def the_menu(window: Window, hive: Hive, turn: Locator) -> None:
+    def wait_told(words: str) -> None:
+        """Wait for the menu's words, which stay in it after it has shut by itself."""
+        turn.locator(".turn-menu .told", has_text=words).wait_for(state="attached")
+
     turn.locator(".more-b").focus()
     window.page.keyboard.press("Enter")
     window.page.get_by_role("button", name="Copy link").click()
-    window.wait_text(".turn-menu .told", "Copied")
+    wait_told("Copied")
     assert window.page.evaluate("() => navigator.clipboard.readText()").endswith(
         f"/agents/{hive.status()['agent']}/turns/1"
     )
     turn.locator(".turn-menu").wait_for(state="hidden")
     turn.locator(".more-b").click()
     window.page.get_by_role("button", name="Copy as Markdown").click()
-    window.wait_text(".turn-menu .told", "Copied")
+    wait_told("Copied")
     assert "I will look at the failing test first." in window.page.evaluate("() => navigator.clipboard.readText()")
     turn.locator(".turn-menu").wait_for(state="hidden")
     turn.locator(".more-b").click()
@@ -294,7 +298,7 @@ def the_menu(window: Window, hive: Hive, turn: Locator) -> None:
         window.page.get_by_role("button", name="Save as HTML").click()
     assert saved.value.suggested_filename == f"{hive.status()['agent']}-turn-1.html"
     assert saved.value.path().read_text() == hive.call("export", "--format", "html", "--turn", "1").stdout
-    window.wait_text(".turn-menu .told", "Saved")
+    wait_told("Saved")
     turn.locator(".turn-menu").wait_for(state="hidden")
     turn.locator(".more-b").click()
     window.page.get_by_role("button", name="Send again").click()
