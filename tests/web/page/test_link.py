@@ -2,11 +2,11 @@
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Browser, Error, Page, Route
 
 from tests.conftest import FakeClaude, wait_until
 from tests.harness import TEXT, Hive, Program, gated
@@ -71,9 +71,10 @@ def open_another(window: Window, url: str) -> Window:
 
 
 def lose_answer(route: Route) -> None:
-    """Let the message be written, and lose the answer."""
-    route.fetch()
-    route.abort()
+    """Let the message be written, and lose the answer, unless the page leaves before."""
+    with suppress(Error):  # of a request that went with its page
+        route.fetch()
+        route.abort()
 
 
 def hang(_: Route) -> None:
