@@ -73,16 +73,11 @@ class Many:
 
     def next(self, agent: str, name: str) -> Any:  # noqa: ANN401 - as JSON
         """Return the data of the next event of an agent with this name; other events of it are passed over."""
-        while True:
-            for at, told in enumerate(self._read.get(agent, [])):
-                if told.event == name:
-                    del self._read[agent][: at + 1]
-                    return told.data
-            told = self._stream.next()
-            self._read.setdefault(told.data.get("agent", ""), []).append(told)
+        (data,) = self.next_of_each(agent, name)
+        return data
 
     def next_of_each(self, agent: str, *names: str) -> list[Any]:
-        """Return the data of an agent's next events with these names, in whatever order they come."""
+        """Return the data of an agent's next events with these names, in whatever order they come, as `next` does."""
         found: dict[str, Any] = {}
         while found.keys() != {*names}:
             while not self._read.get(agent):

@@ -33,6 +33,12 @@ TOOLS: list[Step] = [{"replay": "v2.1.330/tools.jsonl", "session_id": "from_argv
 SUBAGENT: list[Step] = [{"replay": "v2.1.330/subagent.jsonl", "session_id": "from_argv"}]
 RETRIES: list[Step] = [{"replay": "v2.1.330/overloaded_then_ok.jsonl", "session_id": "from_argv"}]
 CUT = ("Failed to load resource", "net::ERR_")
+# What the menu of a turn tells while one can see it: it shuts by itself after a moment.
+KEEP_WORDS = """(told) => {
+  told.seen = [];
+  const look = () => told.textContent && told.checkVisibility() && told.seen.push(told.textContent);
+  new MutationObserver(look).observe(told, { childList: true, characterData: true, subtree: true });
+}"""
 
 
 def run_turns(hive: Hive, *bodies: str) -> None:
@@ -276,9 +282,11 @@ def the_tries(window: Window) -> None:
 
 
 def the_menu(window: Window, hive: Hive, turn: Locator) -> None:
-    def wait_told(words: str) -> None:
-        """Wait for the menu's words, which stay in it after it has shut by itself."""
-        turn.locator(".turn-menu .told", has_text=words).wait_for(state="attached")
+    told = turn.locator(".turn-menu .told")
+    told.evaluate(KEEP_WORDS)
+
+    def wait_told(*words: str) -> None:
+        wait_until(lambda: told.evaluate("(told) => told.seen") == [*words])
 
     turn.locator(".more-b").focus()
     window.page.keyboard.press("Enter")
@@ -290,7 +298,7 @@ def the_menu(window: Window, hive: Hive, turn: Locator) -> None:
     turn.locator(".turn-menu").wait_for(state="hidden")
     turn.locator(".more-b").click()
     window.page.get_by_role("button", name="Copy as Markdown").click()
-    wait_told("Copied")
+    wait_told("Copied", "Copied")
     assert "I will look at the failing test first." in window.page.evaluate("() => navigator.clipboard.readText()")
     turn.locator(".turn-menu").wait_for(state="hidden")
     turn.locator(".more-b").click()
@@ -298,7 +306,7 @@ def the_menu(window: Window, hive: Hive, turn: Locator) -> None:
         window.page.get_by_role("button", name="Save as HTML").click()
     assert saved.value.suggested_filename == f"{hive.status()['agent']}-turn-1.html"
     assert saved.value.path().read_text() == hive.call("export", "--format", "html", "--turn", "1").stdout
-    wait_told("Saved")
+    wait_told("Copied", "Copied", "Saved")
     turn.locator(".turn-menu").wait_for(state="hidden")
     turn.locator(".more-b").click()
     window.page.get_by_role("button", name="Send again").click()

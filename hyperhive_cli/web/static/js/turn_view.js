@@ -164,7 +164,7 @@ export class EntryView {
       ...(head ? [item("retry", "Send again", async () => this.source.sendAgain(await this.wholeBody()), "It is in the message field")] : []),
       told,
     );
-    panel.addEventListener("beforetoggle", (event) => /** @type {ToggleEvent} */ (event).newState === "open" && setText(told, ""));
+    panel.addEventListener("beforetoggle", () => setText(told, ""));
     makeDrop(button, panel, { side: "right" });
     return h("span", "turn-more", button, panel);
   }
